@@ -1,0 +1,46 @@
+# Lessons, tests and tools in one place: `make help` lists the targets. Every target sets up `.venv` first if it has to.
+PYTHON ?= python3
+PROFILE ?= quick
+LESSONS ?= all
+
+BIN := .venv/bin
+OFFLINE := http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 \
+           HTTP_PROXY=http://127.0.0.1:9 HTTPS_PROXY=http://127.0.0.1:9 \
+           no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost
+TESTING := COURSE_PROFILE=quick COURSE_DATA=bundled OMP_NUM_THREADS=1 $(OFFLINE)
+
+.DEFAULT_GOAL := help
+.PHONY: help .venv run test lab store lint bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "make %-7s %s\n", $$1, $$2}'
+
+.venv:
+	@$(PYTHON) tools/bootstrap.py
+
+run: .venv  ## execute the lessons into build/lessons; PROFILE=quick|full, LESSONS="01 04" or all
+	@$(BIN)/python -m tools.lessons run --profile $(PROFILE) $(LESSONS)
+
+test: .venv  ## check style, unit tests and every lesson against its stored outputs, without the network
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q
+
+lab: .venv  ## open the lessons in JupyterLab
+	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir=notebooks
+
+store: .venv  ## execute the lessons in full on real data and keep the outputs in notebooks/; LESSONS as above
+	@$(BIN)/python -m tools.lessons store $(LESSONS)
+
+lint: .venv  ## restore the style of code and notebooks
+	@$(BIN)/ruff check --fix --quiet
+	@$(BIN)/ruff format --quiet
+	@$(BIN)/python -m tools.normal_form --write
+
+bench: .venv  ## run the lecture's training recipe beside ours
+	@$(BIN)/python -m benchmarks.recipes
+
+clean:  ## remove build/ and caches; data/ and .venv stay
+	@rm -rf build .pytest_cache .ruff_cache .hypothesis
+	@find . \( -path ./.venv -o -path ./.git -o -path ./data \) -prune -o \
+	  -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -print | xargs rm -rf

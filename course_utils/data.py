@@ -1,0 +1,320 @@
+"""Named image sets as uint8 tensors: where each comes from, and what stands in for it where it cannot be had."""
+
+import gzip
+import os
+import pickle
+import shutil
+import socket
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision import datasets
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
+from course_utils import stand_ins
+from course_utils.batching import batches as batches  # part of this module's interface
+from course_utils.files import atomic_path
+from course_utils.runtime import course_root
+
+SPLITS = ("train", "test")
+CHOICES = ("auto", "bundled", "real")
+CONNECT_SECONDS = 5
+SILENCE_SECONDS = 15
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+class DataUnavailable(RuntimeError):
+    """A real data set cannot be had here; the message says why and what to do about it."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images uint8 (n, c, h, w), labels int64 (n,) into class_names, and one line that says which data these are."""
+
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    source: str
+    bundled: bool
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class _DataSet:
+    title: str
+    class_names: tuple[str, ...]
+    read: Callable[[Path, str], tuple[Tensor, Tensor, str] | None]  # None where the folder holds nothing of the set
+    download: Callable[[Path], Any]
+    address: str
+    files: str  # what to put into the data folder by hand
+    stand_in: Callable[[str], tuple[Tensor, Tensor]]
+    stand_in_title: str
+    stand_in_classes: tuple[str, ...]
+
+
+def load(name: str, split: str = "train") -> ImageSet:
+    """The image set `name` (mnist, fashion_mnist, cifar10), "train" or "test", as `COURSE_DATA` asks.
+
+    "auto" (default) takes the real set from `COURSE_DATA_DIR` or the network and otherwise the stand-in, which prints one
+    line with the reason and the cure; "bundled" takes the stand-in; "real" raises DataUnavailable instead of standing in.
+    """
+    choice = os.environ.get("COURSE_DATA") or "auto"
+    for value, allowed, what in ((name, tuple(SETS), "data set"), (split, SPLITS, "split"), (choice, CHOICES, "COURSE_DATA")):
+        if value not in allowed:
+            raise ValueError(f"Unknown {what} {value!r}. Choose one of: {', '.join(allowed)}.")
+    data_set = SETS[name]
+    if choice == "bundled":
+        return _stand_in(data_set, split, "COURSE_DATA=bundled asks for it. Unset it for the real images")
+    try:
+        return _real(data_set, split)
+    except DataUnavailable as error:
+        if choice == "real":
+            raise
+        return _stand_in(data_set, split, str(error).rstrip("."))
+
+
+def data_dir() -> Path:
+    """`COURSE_DATA_DIR`, or `data/` in the checkout."""
+    return Path(os.environ.get("COURSE_DATA_DIR") or course_root() / "data").expanduser()
+
+
+def _real(data_set: _DataSet, split: str) -> ImageSet:
+    try:
+        found = data_set.read(data_dir(), split)
+        if found is None:
+            _download(data_set)
+            found = data_set.read(data_dir(), split)
+    except OSError as error:
+        raise DataUnavailable(
+            f"{error.strerror or error} at {error.filename or data_dir()}. "
+            "Set COURSE_DATA_DIR to a folder that you can write to, with 1 GB to spare."
+        ) from error
+    if found is None:
+        raise DataUnavailable(f"the download brought no {split} images. Put {data_set.files} into {data_dir()} yourself.")
+    images, labels, note = found
+    source = f"{data_set.title} ({len(images):,} {split} images{note})"
+    return ImageSet(images, labels, data_set.class_names, source, bundled=False)
+
+
+def _stand_in(data_set: _DataSet, split: str, reason: str) -> ImageSet:
+    images, labels = data_set.stand_in(split)
+    source = f"stand-in for {data_set.title}: {len(images):,} {data_set.stand_in_title}"
+    _announce(f"Using {data_set.stand_in_title} in place of {data_set.title}: {reason}.")
+    return ImageSet(images, labels, data_set.stand_in_classes, source, bundled=True)
+
+
+@cache
+def _announce(line: str) -> None:
+    """Print a line once in a process: the one place where the package speaks, so that no stand-in goes unnoticed."""
+    print(line, flush=True)
+
+
+def _download(data_set: _DataSet) -> None:
+    """Download into a scratch folder and move the finished folders into place, so that an interruption leaves nothing."""
+    by_hand = f"Put {data_set.files} into {data_dir()} yourself, or connect and run again."
+    problem = _connection_problem(data_set.address)
+    if problem:
+        raise DataUnavailable(f"{data_set.title} is not in {data_dir()} and cannot be downloaded ({problem}). {by_hand}")
+    data_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=data_dir(), prefix=".download-") as scratch:
+        try:
+            with _impatient_sockets(), redirect_stdout(StringIO()):
+                data_set.download(Path(scratch))
+        except (RuntimeError, urllib.error.URLError, TimeoutError, EOFError, ConnectionError) as error:
+            detail = " ".join(str(error).split())[-300:]
+            raise DataUnavailable(f"the download of {data_set.title} failed ({detail}). {by_hand}") from error
+        for folder in Path(scratch).iterdir():
+            if folder.is_dir():
+                shutil.rmtree(data_dir() / folder.name, ignore_errors=True)
+                os.replace(folder, data_dir() / folder.name)
+
+
+@cache
+def _connection_problem(address: str) -> str:
+    """Why `address` does not answer, or "" if it does; decided within CONNECT_SECONDS, name look-up included."""
+    outcome = [f"no answer within {CONNECT_SECONDS} s"]
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=CONNECT_SECONDS).close()
+            outcome[0] = ""
+        except urllib.error.HTTPError as error:
+            outcome[0] = "" if error.code < 500 else f"HTTP {error.code} from {address}"
+        except (OSError, ValueError) as error:
+            outcome[0] = f"no network: {getattr(error, 'reason', error)}"
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS + 1)
+    return outcome[0]
+
+
+@contextmanager
+def _impatient_sockets() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+# --- MNIST and Fashion-MNIST: four idx files, plain or gzipped, in the folder that torchvision uses ---
+
+
+def _read_idx(folder: str) -> Callable[[Path, str], tuple[Tensor, Tensor, str] | None]:
+    def read(root: Path, split: str) -> tuple[Tensor, Tensor, str] | None:
+        prefix = {"train": "train", "test": "t10k"}[split]
+        paths = [root / folder / "raw" / f"{prefix}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
+        if not all(_unpacked(path) for path in paths):
+            return None
+        images = _parsed(read_image_file, paths[0])[:, None]
+        labels = _parsed(read_label_file, paths[1])
+        _require_pairs(images, labels, (1, 28, 28), paths[0])
+        return images, labels, ""
+
+    return read
+
+
+def _unpacked(path: Path) -> bool:
+    """Whether `path` is there, unpacked from a .gz beside it if need be."""
+    packed = path.with_name(path.name + ".gz")
+    if not path.exists() and packed.exists():
+        with _damage_named(packed), gzip.open(packed) as source, atomic_path(path) as scratch:
+            with scratch.open("wb") as target:
+                shutil.copyfileobj(source, target)
+    return path.exists()
+
+
+def _parsed(reader: Callable[[str], Tensor], path: Path) -> Tensor:
+    with _damage_named(path):
+        return reader(str(path))
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    damage = (ValueError, TypeError, RuntimeError, AssertionError, KeyError, IndexError, EOFError, pickle.UnpicklingError)
+    try:
+        yield
+    except (*damage, gzip.BadGzipFile) as error:
+        raise DataUnavailable(
+            f"{path} is damaged, cut short or another kind of file ({type(error).__name__}). "
+            "Delete it and run again, or put a whole copy there."
+        ) from error
+
+
+def _require_pairs(images: Tensor, labels: Tensor, shape: tuple[int, ...], path: Path) -> None:
+    if tuple(images.shape[1:]) != shape or len(images) != len(labels) or not len(images):
+        raise DataUnavailable(
+            f"{path} holds images {tuple(images.shape)} for {len(labels)} labels; expected (n, {', '.join(map(str, shape))}) "
+            "and n labels. Replace both files by copies of one origin."
+        )
+
+
+# --- CIFAR-10: the official batches, some of them, the binary form, or arrays images/labels in an .npz ---
+
+
+def _read_cifar10(root: Path, split: str) -> tuple[Tensor, Tensor, str] | None:
+    names = ["test_batch"] if split == "test" else [f"data_batch_{i}" for i in range(1, 6)]
+    forms = (
+        (_python_batch, [root / "cifar-10-batches-py" / name for name in names]),
+        (_binary_batch, [root / "cifar-10-batches-bin" / f"{name}.bin" for name in names]),
+        (_npz_batch, sorted(root.glob(f"cifar10_{split}*.npz"))),
+    )
+    for reader, paths in forms:
+        present = [path for path in paths if path.exists()]
+        if present:
+            parts = [_cifar_part(reader, path) for path in present]
+            images, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+            whole = len(images) == {"train": 50_000, "test": 10_000}[split]
+            return images, labels, "" if whole else f", a partial copy from {', '.join(path.name for path in present)}"
+    return None
+
+
+def _cifar_part(reader: Callable[[Path], tuple[np.ndarray, np.ndarray]], path: Path) -> tuple[Tensor, Tensor]:
+    with _damage_named(path):
+        images, labels = reader(path)
+        images = torch.from_numpy(np.ascontiguousarray(images, dtype=np.uint8))
+        labels = torch.from_numpy(np.asarray(labels, dtype=np.int64))
+    _require_pairs(images, labels, (3, 32, 32), path)
+    return images, labels
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """CIFAR-10 is published as pickles; this reads dictionaries of arrays and refuses to call anything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module.split(".")[0], name) in {("numpy", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}:
+            return super().find_class(module, name)
+        if (module, name) == ("_codecs", "encode"):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name} does not belong in a CIFAR-10 batch")
+
+
+def _python_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with path.open("rb") as file:
+        batch = _ArraysOnly(file, encoding="latin1").load()
+    return batch["data"].reshape(-1, 3, 32, 32), np.asarray(batch["labels"])
+
+
+def _binary_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    records = np.fromfile(path, dtype=np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0]
+
+
+def _npz_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["images"].transpose(0, 3, 1, 2), arrays["labels"]
+
+
+def _torchvision(name: str) -> Callable[[Path], Any]:
+    return lambda folder: getattr(datasets, name)(str(folder), download=True)
+
+
+_DIGITS = (stand_ins.digits, "scikit-learn digits enlarged to 28x28", stand_ins.DIGIT_CLASSES)
+_PATCHES = (stand_ins.photograph_patches, "32x32 patches of scikit-learn's two photographs", stand_ins.PATCH_CLASSES)
+_IDX_FILES = "the four *-ubyte or *-ubyte.gz files (train-images-idx3, train-labels-idx1, t10k-images-idx3, t10k-labels-idx1)"
+
+SETS: dict[str, _DataSet] = {
+    "mnist": _DataSet(
+        "MNIST",
+        stand_ins.DIGIT_CLASSES,
+        _read_idx("MNIST"),
+        _torchvision("MNIST"),
+        datasets.MNIST.mirrors[0],
+        f"{_IDX_FILES} in a folder MNIST/raw",
+        *_DIGITS,
+    ),
+    "fashion_mnist": _DataSet(
+        "Fashion-MNIST",
+        tuple(datasets.FashionMNIST.classes),
+        _read_idx("FashionMNIST"),
+        _torchvision("FashionMNIST"),
+        datasets.FashionMNIST.mirrors[0],
+        f"{_IDX_FILES} in a folder FashionMNIST/raw",
+        *_DIGITS,
+    ),
+    "cifar10": _DataSet(
+        "CIFAR-10",
+        CIFAR10_CLASSES,
+        _read_cifar10,
+        _torchvision("CIFAR10"),
+        datasets.CIFAR10.url,
+        "the unpacked cifar-10-batches-py or cifar-10-batches-bin folder, or cifar10_train.npz and cifar10_test.npz,",
+        *_PATCHES,
+    ),
+}

@@ -1,0 +1,92 @@
+"""Figures: every function draws arrays on the axes it is given, and returns the axes."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+COLOURS = ("#0b5fa5", "#d1495b", "#2e8b57", "#e0a100", "#6a4c93")  # distinct in greyscale and for colour-blind readers
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
+
+
+def image_grid(ax: Axes, images: ArrayLike, *, columns: int = 8, title: str = "", captions: Sequence[str] = ()) -> Axes:
+    """Images (n, c, h, w) in [0, 1] or uint8 as one sheet, row by row, with an optional short caption under each."""
+    height = np.shape(images)[-2]
+    sheet, (tall, wide) = _sheet(images, columns, below=height // 3 if captions else 0)
+    _show(ax, sheet, title)
+    for i, caption in enumerate(captions):
+        x, y = (i % columns + 0.5) * wide - 1, i // columns * tall + height
+        ax.text(x, y, caption, ha="center", va="top", fontsize=8)
+    return ax
+
+
+def image_rows(ax: Axes, rows: Mapping[str, ArrayLike], *, title: str = "") -> Axes:
+    """Rows of images under each other, each named at its left: {"original": (n, c, h, w), "reconstruction": ...}."""
+    stacked = [_as_pixels(images) for images in rows.values()]
+    height = stacked[0].shape[2] + 1
+    sheet, _ = _sheet(np.concatenate(stacked), max(len(images) for images in stacked))
+    _show(ax, sheet, title)
+    ax.set_yticks([(i + 0.5) * height - 0.5 for i in range(len(rows))], list(rows), fontsize=9)
+    ax.tick_params(length=0)
+    return ax
+
+
+def loss_curves(
+    ax: Axes, curves: Mapping[str, Sequence[float]], *, title: str = "", ylabel: str = "nats per image"
+) -> Axes:
+    """One line per named curve against the epoch, each labelled; drawn apart by colour and by line style."""
+    for (label, values), colour, style in zip(curves.items(), _cycle(COLOURS), _cycle(STYLES), strict=False):
+        ax.plot(range(1, len(values) + 1), values, color=colour, linestyle=style, marker="o", markersize=3, label=label)
+    ax.set(xlabel="epoch", ylabel=ylabel, title=title)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(frameon=False)
+    return ax
+
+
+def loss_parts(axes: Sequence[Axes], runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Sequence[Axes]:
+    """Each part of the loss on its own axes, all runs on each: {"one-cycle": {"loss": [...], "nll": [...], "kl": [...]}}."""
+    names = next(iter(runs.values()))
+    for ax, part in zip(axes, names, strict=True):
+        loss_curves(ax, {run: parts[part] for run, parts in runs.items()}, title=part)
+    return axes
+
+
+def kl_per_dimension(ax: Axes, kl: ArrayLike, *, threshold: float = 0.01, title: str = "") -> Axes:
+    """Mean KL of every latent dimension (d,), largest first; dimensions below `threshold` nats are hatched as inactive."""
+    kl = np.sort(np.asarray(kl, dtype=float))[::-1]
+    active = kl > threshold
+    bars = ax.bar(range(len(kl)), kl, color=np.where(active, COLOURS[0], "white"), edgecolor=COLOURS[0])
+    for bar, is_active in zip(bars, active, strict=True):
+        bar.set_hatch("" if is_active else "////")
+    ax.set(xlabel="latent dimension, sorted", ylabel="KL, nats per image", title=title)
+    return ax
+
+
+def _as_pixels(images: ArrayLike) -> np.ndarray:
+    pixels = np.asarray(images)
+    if pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
+        raise ValueError(f"Expected images (n, 1 or 3, h, w), got shape {pixels.shape}. Add or move the channel axis.")
+    return pixels / 255 if pixels.dtype == np.uint8 else pixels.clip(0, 1)
+
+
+def _sheet(images: ArrayLike, columns: int, below: int = 0) -> tuple[np.ndarray, tuple[int, int]]:
+    """Images laid out with white gaps (one pixel, and `below` more under each), as (H, W[, 3]), and one cell's size."""
+    pixels = np.pad(_as_pixels(images), ((0, 0), (0, 0), (0, 1 + below), (0, 1)), constant_values=1.0)
+    n, channels, height, width = pixels.shape
+    rows = -(-n // columns)
+    pixels = np.concatenate([pixels, np.ones((rows * columns - n, channels, height, width))])
+    sheet = pixels.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    sheet = sheet.reshape(rows * height, columns * width, channels)[:-1, :-1]
+    return (sheet[..., 0] if channels == 1 else sheet), (height, width)
+
+
+def _show(ax: Axes, sheet: np.ndarray, title: str) -> None:
+    ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set(xticks=[], yticks=[], title=title)
+    plt.setp(ax.spines.values(), visible=False)
+
+
+def _cycle(values: Sequence) -> list:
+    return list(values) * 10

@@ -1,0 +1,66 @@
+"""Where a lesson runs: profile, seeds, device, threads, and the torchvision remedy."""
+
+import importlib.util
+import os
+import random
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+T = TypeVar("T")
+
+PROFILES = ("quick", "full")
+_definitions: list[torch.library.Library] = []  # a Library withdraws its operators when it is garbage-collected
+
+
+def profile() -> str:
+    """`COURSE_PROFILE`: "quick" (default; bundled data, short runs) or "full" (the runs that the prose describes)."""
+    name = os.environ.get("COURSE_PROFILE") or "quick"
+    if name not in PROFILES:
+        raise ValueError(f"COURSE_PROFILE must be one of {', '.join(PROFILES)}; it is {name!r}. Unset it for quick.")
+    return name
+
+
+def budget(*, quick: T, full: T) -> T:
+    """The value for the current profile; used in a lesson's `parameters` cell and nowhere else."""
+    return {"quick": quick, "full": full}[profile()]
+
+
+def seed_everything(seed: int) -> torch.Generator:
+    """Seed torch, NumPy and Python, and return a CPU generator with the same seed to pass on."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    return torch.Generator().manual_seed(seed)
+
+
+def device() -> torch.device:
+    """The first CUDA GPU, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def course_root() -> Path:
+    """The checkout that holds the lessons; the working directory where the package was installed without one."""
+    checkout = Path(__file__).resolve().parents[1]
+    return checkout if (checkout / "notebooks").is_dir() else Path.cwd()
+
+
+def mend_torchvision() -> None:
+    """Declare the operators that torchvision looks up on import, only where its compiled library cannot load.
+
+    A CPU-only torch beside a torchvision built for CUDA fails with "operator torchvision::nms does not exist". Data sets,
+    transforms and `make_grid` need none of those operators; calling `torchvision.ops.nms` itself stays an error.
+    """
+    spec = importlib.util.find_spec("torchvision")
+    if _definitions or spec is None or not spec.submodule_search_locations:
+        return
+    library = next(Path(spec.submodule_search_locations[0]).glob("_C*.*"), None)
+    try:
+        torch.ops.load_library(str(library))
+    except (OSError, ImportError):
+        operators = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _definitions.append(operators)

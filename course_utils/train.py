@@ -1,0 +1,99 @@
+"""Lesson 04 without a notebook: `python -m course_utils.train --data mnist --model conv --epochs 5 --out FILE`.
+
+Progress goes to stderr; the last line of stdout is one JSON object with the metrics.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from course_utils.checkpoints import CheckpointError, save_checkpoint
+from course_utils.data import SETS, DataUnavailable, load
+from course_utils.files import require_writable
+from course_utils.models import MODELS, ConvAutoencoder, build
+from course_utils.objectives import negative_elbo
+from course_utils.runtime import device, seed_everything
+from course_utils.training import SCHEDULES, TrainingDiverged, evaluate, fit
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train, save, evaluate and print; 1 and one sentence on stderr for a foreseeable fault, 130 after Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    try:
+        metrics = train(arguments)
+    except (ValueError, DataUnavailable, TrainingDiverged, CheckpointError, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(metrics), flush=True)
+    return 130 if metrics["stopped"] else 0
+
+
+def train(arguments: argparse.Namespace) -> dict[str, Any]:
+    """One run as described by the parsed arguments; its metrics (nats per image), also stored in the checkpoint."""
+    for path in filter(None, (arguments.out, arguments.resume)):
+        require_writable(path)
+    generator = seed_everything(arguments.seed)
+    with redirect_stdout(sys.stderr):
+        images, test = load(arguments.data, "train"), load(arguments.data, "test")
+    model = build(
+        arguments.model, image_shape=tuple(images.images.shape[1:]), **_given(latent_dim=arguments.latent_dim)
+    ).to(device())
+    objective = partial(negative_elbo, sigma2=arguments.sigma2, beta=arguments.beta)
+    history = fit(
+        model,
+        images.images,
+        objective,
+        epochs=arguments.epochs,
+        generator=generator,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        schedule=arguments.schedule,
+        checkpoint=arguments.resume,
+    )
+    elbo = evaluate(model, test.images, partial(negative_elbo, sigma2=arguments.sigma2))
+    metrics = {
+        "test_negative_elbo": elbo["loss"],
+        "test_nll": elbo["nll"],
+        "test_kl": elbo["kl"],
+        "unit": "nats per image",
+        "epochs": len(history.train),
+        "seconds": round(history.seconds, 1),
+        "stopped": history.stopped,
+        "data": images.source,
+        "seed": arguments.seed,
+    }
+    if arguments.out:
+        recipe = {k: vars(arguments)[k] for k in ("batch_size", "learning_rate", "schedule", "sigma2", "beta")}
+        save_checkpoint(arguments.out, model, **metrics, recipe=recipe, history=history.train)
+    return metrics
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _parser() -> argparse.ArgumentParser:
+    models = [name for name in MODELS if name != ConvAutoencoder.name]
+    parser = argparse.ArgumentParser(prog="python -m course_utils.train", description="Train one VAE and save it.")
+    parser.add_argument("--data", choices=list(SETS), default="mnist")
+    parser.add_argument("--model", choices=models, default="conv")
+    parser.add_argument("--latent-dim", type=int, help="default: the network's own")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--learning-rate", type=float, default=3e-3, help="peak of the one-cycle schedule, or constant")
+    parser.add_argument("--schedule", choices=SCHEDULES, default="one-cycle")
+    parser.add_argument("--sigma2", type=float, help="variance of Gaussian pixels; without it pixels are Bernoulli")
+    parser.add_argument("--beta", type=float, default=1.0, help="weight of the KL while training; evaluation uses 1")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="write the run here every epoch, and go on from it")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write FILE.safetensors and FILE.json")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,252 @@
+"""One training loop for every lesson: it is given the model and the objective, and knows neither."""
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
+from tqdm.auto import tqdm
+
+from course_utils.batching import batches
+from course_utils.checkpoints import CheckpointError, read_facts, read_tensors, write_tensors
+
+Losses = dict[str, float]
+SCHEDULES = ("one-cycle", "constant")
+PRECISIONS = ("auto", "float32")
+
+
+class Objective(Protocol):
+    """Called as objective(x, *model(x)); returns a named tuple of per-image losses in nats, the first to be minimised."""
+
+    def __call__(self, x: Tensor, *output: Tensor) -> Any: ...
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss became infinite or not a number; the message names the part and the likely cause."""
+
+
+@dataclass
+class History:
+    """Mean losses in nats per image: one entry per finished epoch in `train` (and in `test`, where it was asked for)."""
+
+    train: list[Losses] = field(default_factory=list)
+    test: list[Losses] = field(default_factory=list)
+    seconds: float = 0.0
+    stopped: str = ""
+
+    def column(self, name: str, split: str = "train") -> list[float]:
+        """One loss over the epochs, e.g. column("kl", "test")."""
+        return [losses[name] for losses in getattr(self, split)]
+
+
+def fit(
+    model: nn.Module,
+    images: Tensor,
+    objective: Objective,
+    *,
+    epochs: int,
+    generator: torch.Generator,
+    batch_size: int = 128,
+    learning_rate: float = 3e-3,
+    schedule: str = "one-cycle",
+    precision: str = "auto",
+    test_images: Tensor | None = None,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+) -> History:
+    """Minimise the objective's first part with Adam over uint8 or [0, 1] images (n, c, h, w), in place; return the losses.
+
+    `learning_rate` is the peak of a one-cycle schedule or a constant rate. `precision` is "float32" or "auto": bfloat16 where
+    the processor computes in it. With `checkpoint`, every epoch is written there and an interrupted call goes on from the
+    last one, to the same result. Ctrl-C returns early with `stopped` set.  ValueError for bad arguments, TrainingDiverged
+    where the loss is lost.
+    """
+    settings = {
+        "epochs": epochs,
+        "images": len(images),
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "precision": precision,
+    }
+    _check_settings(settings)
+    run = _Run(model, objective, generator, settings)
+    if checkpoint is not None and Path(checkpoint).exists():
+        run.resume(checkpoint)
+    with _progress_bar(run, enabled=progress) as bar:
+        try:
+            while len(run.history.train) < epochs:
+                run.epoch(images, test_images, bar)
+                if checkpoint is not None:
+                    run.save(checkpoint)
+        except KeyboardInterrupt:
+            run.history.stopped = f"interrupted in epoch {len(run.history.train) + 1} of {epochs}"
+    model.eval()
+    return run.history
+
+
+def evaluate(model: nn.Module, images: Tensor, objective: Objective, *, batch_size: int = 500, seed: int = 0) -> Losses:
+    """Mean of each part of the objective in nats per image, in eval mode and float32, with noise fixed by `seed`.
+
+    The model's mode and the global random state are left as they were.
+    """
+    if not len(images):
+        raise ValueError("There are no images to evaluate: expected at least one, got an empty tensor.")
+    was_training, totals = model.training, {}
+    model.eval()
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for x in batches(images, batch_size, device=_device_of(model)):
+            for name, value in objective(x, *model(x))._asdict().items():
+                totals[name] = totals.get(name, 0.0) + value.double().sum().item()
+    model.train(was_training)
+    return {name: total / len(images) for name, total in totals.items()}
+
+
+class _Run:
+    """A training run that can be written down after any epoch and taken up again."""
+
+    def __init__(
+        self, model: nn.Module, objective: Objective, generator: torch.Generator, settings: dict[str, Any]
+    ) -> None:
+        self.model, self.objective, self.generator, self.settings = model, objective, generator, settings
+        self.history = History()
+        self.device = _device_of(model)
+        self.dtype = _autocast_dtype(self.device, settings["precision"])
+        self.steps_per_epoch = math.ceil(settings["images"] / settings["batch_size"])
+        model.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=settings["learning_rate"], fused=True)
+        self.scheduler = self._scheduler()
+
+    def _scheduler(self) -> LRScheduler:
+        if self.settings["schedule"] == "constant":
+            return ConstantLR(self.optimizer, factor=1.0)
+        steps = self.settings["epochs"] * self.steps_per_epoch
+        return OneCycleLR(self.optimizer, max_lr=self.settings["learning_rate"], total_steps=steps)
+
+    def epoch(self, images: Tensor, test_images: Tensor | None, bar: tqdm) -> None:
+        """One pass over the images; its noise depends on the generator alone, so a resumed run repeats it exactly."""
+        start, totals = time.perf_counter(), {}
+        self.model.train()
+        with torch.random.fork_rng():
+            torch.manual_seed(int(torch.randint(2**62, (), generator=self.generator)))
+            batch_size = self.settings["batch_size"]
+            for x in batches(images, batch_size, generator=self.generator, device=self.device):
+                losses = self.step(x)
+                totals = {name: totals.get(name, 0.0) + value * len(x) for name, value in losses.items()}
+                bar.set_postfix_str(_in_words(losses), refresh=False)
+                bar.update()
+        self.history.train.append({name: total / len(images) for name, total in totals.items()})
+        if test_images is not None:
+            self.history.test.append(evaluate(self.model, test_images, self.objective))
+        self.history.seconds += time.perf_counter() - start
+
+    def step(self, x: Tensor) -> Losses:
+        """One update; returns the batch's mean losses in nats per image."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            output = self.model(x)
+        parts = {name: value.mean() for name, value in self.objective(x, *output)._asdict().items()}
+        losses = {name: value.item() for name, value in parts.items()}
+        if not all(map(math.isfinite, losses.values())):
+            raise TrainingDiverged(_diagnosis(losses, len(self.history.train) + 1, self.settings["learning_rate"]))
+        self.optimizer.zero_grad()
+        next(iter(parts.values())).backward()
+        self.optimizer.step()
+        self.scheduler.step()
+        return losses
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, optimizer, schedule, random state and history to one file, atomically."""
+        state = self.optimizer.state_dict()
+        facts = {
+            "settings": self.settings,
+            "history": asdict(self.history),
+            "scheduler": self.scheduler.state_dict(),
+            "groups": state["param_groups"],
+            "updated": list(state["state"]),
+        }
+        write_tensors(path, self._tensors(state["state"]), facts)
+
+    def resume(self, path: str | Path) -> None:
+        """Continue from `path`.  CheckpointError if it is damaged, or of a run with other settings."""
+        facts = read_facts(path)
+        if facts.get("settings") != self.settings:
+            raise CheckpointError(
+                f"{path} belongs to another run: it was made with {facts.get('settings')}, this one has {self.settings}. "
+                "Delete the file to start afresh, or call fit with the same settings."
+            )
+        parameters = list(self.model.parameters())
+        blank = {i: _blank_adam_state(parameters[i]) for i in facts["updated"]}
+        tensors = read_tensors(path, self._tensors(blank))
+        self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.model.state_dict()})
+        state = {i: {key: tensors[f"optimizer.{i}.{key}"] for key in blank[i]} for i in blank}
+        self.optimizer.load_state_dict({"state": state, "param_groups": facts["groups"]})
+        self.scheduler.load_state_dict(facts["scheduler"])
+        self.generator.set_state(tensors["generator"])
+        self.history = History(**facts["history"])
+
+    def _tensors(self, optimizer_state: dict[int, dict[str, Tensor]]) -> dict[str, Tensor]:
+        named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for i, state in optimizer_state.items():
+            named |= {f"optimizer.{i}.{key}": value for key, value in state.items()}
+        return named | {"generator": self.generator.get_state()}
+
+
+def _blank_adam_state(parameter: Tensor) -> dict[str, Tensor]:
+    step = torch.zeros((), dtype=torch.float32)
+    return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+
+
+def _progress_bar(run: _Run, *, enabled: bool) -> tqdm:
+    epochs = run.settings["epochs"]
+    return tqdm(
+        total=epochs * run.steps_per_epoch,
+        initial=len(run.history.train) * run.steps_per_epoch,
+        desc=f"{epochs} epoch{'s' if epochs > 1 else ''}",
+        unit="step",
+        mininterval=0.5,
+        disable=not enabled,
+    )
+
+
+def _in_words(losses: Losses) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in losses.items()) + " nats"
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _autocast_dtype(device: torch.device, precision: str) -> torch.dtype:
+    """bfloat16 only where the processor computes in it; emulating it would be slower than float32."""
+    native = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+    )
+    return torch.bfloat16 if precision == "auto" and native else torch.float32
+
+
+def _check_settings(settings: dict[str, Any]) -> None:
+    for name in ("epochs", "images", "batch_size", "learning_rate"):
+        if not settings[name] > 0:
+            raise ValueError(f"{name} must be positive, got {settings[name]}.")
+    for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+        if settings[name] not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {settings[name]!r}.")
+
+
+def _diagnosis(losses: Losses, epoch: int, learning_rate: float) -> str:
+    bad = next(name for name, value in reversed(losses.items()) if not math.isfinite(value))
+    causes = {
+        "kl": "a log-variance grew until exp(logvar) overflowed",
+        "nll": "the reconstruction overflowed: a variance too close to zero, or images that are not in [0, 1]",
+    }
+    return (
+        f"Training diverged in epoch {epoch}: {bad} is {losses[bad]}. Likely cause: {causes.get(bad, 'too large a step')}. "
+        f"Build the model afresh and try a learning rate below {learning_rate:g}, or look for a division or log in your loss."
+    )

@@ -1,0 +1,249 @@
+"""The one form in which notebooks are stored: `python -m tools.normal_form [--write] [FILES]`.
+
+`normalise` restores what a program can restore; `problems` names the rest, one sentence each with its cure.
+"""
+
+import argparse
+import copy
+import re
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[1]
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+LANGUAGE = {"name": "python"}
+CELL_KEYS = ("deletable", "editable", "jupyter", "nbgrader", "tags")
+WORDS = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}.*)?")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+MAX_BYTES = 400_000
+MEDIAN_LINES, MOST_LINES, MAX_LINES = 5, 15, 25
+MAX_RUN = 3
+MIN_PROSE = 0.35
+
+
+def read(path: Path) -> NotebookNode:
+    """The notebook as it is stored: neither repaired nor validated on the way in."""
+    return nbformat.v4.reads(path.read_text(encoding="utf-8"))
+
+
+def text(nb: NotebookNode) -> str:
+    """The bytes that a stored notebook consists of: indent 1, sorted keys, one final newline."""
+    return nbformat.v4.writes(nb, indent=1).rstrip("\n") + "\n"
+
+
+def write(nb: NotebookNode, path: Path) -> None:
+    """Replace `path` by the notebook in one step, so that no reader ever meets half of it."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(text(nb), encoding="utf-8")
+    draft.replace(path)
+
+
+def normalise(nb: NotebookNode) -> NotebookNode:
+    """A copy in normal form, as far as that needs no author."""
+    nb = copy.deepcopy(nb)
+    for restore in RESTORERS.values():
+        restore(nb)
+    return nb
+
+
+def problems(nb: NotebookNode, path: Path) -> list[str]:
+    """What keeps a notebook from its normal form; lessons are also held to the cell budget and must be executed."""
+    sentences = [*_deviations(nb), *_invalid(nb), *_bad_ids(nb), *_errors(nb), *_size(nb)]
+    if is_lesson(path):
+        sentences += [*_not_executed(nb), *_budget(nb)]
+    return [f"{path.name}: {sentence}" for sentence in sentences]
+
+
+def is_lesson(path: Path) -> bool:
+    """Lessons are `notebooks/NN_name.ipynb`; other notebooks are stored without outputs or have their own owner."""
+    return path.resolve().parent.name == "notebooks"
+
+
+def _code(nb: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags") or []
+
+
+# What a program can restore
+
+
+def _notebook_metadata(nb: NotebookNode) -> None:
+    nb.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE})
+    nb.nbformat, nb.nbformat_minor = 4, 5
+
+
+def _cell_metadata(nb: NotebookNode) -> None:
+    for cell in nb.cells:
+        kept = {key: cell.metadata[key] for key in CELL_KEYS if key in cell.metadata}
+        hidden = kept.pop("jupyter", {}).get("source_hidden")
+        tags = sorted(set(kept.pop("tags", None) or []))
+        kept |= ({"tags": tags} if tags else {}) | ({"jupyter": {"source_hidden": True}} if hidden else {})
+        cell.metadata = nbformat.from_dict(kept)
+
+
+def _injected_cells(nb: NotebookNode) -> None:
+    nb.cells = [cell for cell in nb.cells if not {"injected-parameters", "papermill-error-cell-tag"} & set(_tags(cell))]
+
+
+def _whitespace(nb: NotebookNode) -> None:
+    for cell in nb.cells:
+        cell.source = "\n".join(line.rstrip() for line in cell.source.split("\n")).strip("\n")
+
+
+def _transient_outputs(nb: NotebookNode) -> None:
+    for cell in _code(nb):
+        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr" and WIDGET not in o.get("data", {})]
+
+
+def _streams(nb: NotebookNode) -> None:
+    for cell in _code(nb):
+        merged: list[NotebookNode] = []
+        for output in cell.outputs:
+            if merged and output.output_type == "stream" and output.name == merged[-1].get("name"):
+                merged[-1].text += output.text
+            else:
+                merged.append(output)
+        cell.outputs = merged
+
+
+def _output_counts(nb: NotebookNode) -> None:
+    for cell in _code(nb):
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = cell.execution_count
+
+
+RESTORERS: dict[str, Callable[[NotebookNode], None]] = {
+    "it carries notebook metadata beyond the kernel's and the language's name": _notebook_metadata,
+    "a cell carries metadata that is not stored, or its tags are not sorted": _cell_metadata,
+    "it holds a cell that papermill injected": _injected_cells,
+    "a source has trailing whitespace or blank lines at an end": _whitespace,
+    "an output is a widget, a progress bar or a stderr stream": _transient_outputs,
+    "one stream is split into several outputs": _streams,
+    "an output's count differs from its cell's": _output_counts,
+}
+
+
+def _deviations(nb: NotebookNode) -> Iterator[str]:
+    for sentence, restore in RESTORERS.items():
+        restored = copy.deepcopy(nb)
+        restore(restored)
+        if restored != nb:
+            yield f"{sentence}; run `make lint`."
+
+
+# What only an author can mend
+
+
+def _invalid(nb: NotebookNode) -> Iterator[str]:
+    try:
+        nbformat.validate(copy.deepcopy(nb), repair_duplicate_cell_ids=False)
+    except nbformat.ValidationError as error:
+        reason = error.message.splitlines()[0]
+        if "Non-unique cell id" not in reason:
+            yield f"it is not a valid notebook ({reason}); save it again from JupyterLab."
+
+
+def _bad_ids(nb: NotebookNode) -> Iterator[str]:
+    ids = [cell.get("id", "") for cell in nb.cells]
+    for name, count in Counter(ids).items():
+        if not WORDS.fullmatch(name) or RANDOM.fullmatch(name):
+            yield f"the cell id {name!r} is not made of words; give it a name like kl-by-quadrature."
+        if count > 1:
+            yield f"{count} cells share the id {name!r}; give each its own."
+
+
+def _errors(nb: NotebookNode) -> Iterator[str]:
+    for cell in _code(nb):
+        failed = [output for output in cell.outputs if output.output_type == "error"]
+        if failed and "raises-exception" not in _tags(cell):
+            yield (
+                f"cell {cell.get('id')} ends in {failed[0].ename}; mend it and run `make store`, "
+                "or tag it raises-exception."
+            )
+
+
+def _size(nb: NotebookNode) -> Iterator[str]:
+    size = len(text(nb).encode())
+    if size > MAX_BYTES:
+        yield f"it takes {size // 1000} kB of at most {MAX_BYTES // 1000}; draw fewer, smaller or coarser figures."
+
+
+def _not_executed(nb: NotebookNode) -> Iterator[str]:
+    for expected, cell in enumerate(_code(nb), start=1):
+        if not cell.source.strip():
+            yield f"code cell {cell.get('id')} is empty; delete it."
+            return
+        if cell.execution_count != expected:
+            yield (
+                f"cell {cell.get('id')} has execution count {cell.execution_count}, not {expected}: it was not "
+                "executed in order from a fresh kernel; run `make store`."
+            )
+            return
+
+
+def _budget(nb: NotebookNode) -> Iterator[str]:
+    lengths = {cell.get("id"): sum(1 for line in cell.source.split("\n") if line.strip()) for cell in _code(nb)}
+    if lengths and statistics.median(lengths.values()) > MEDIAN_LINES:
+        yield f"its median code cell is longer than {MEDIAN_LINES} lines; split cells so that each shows one idea."
+    long = [name for name, lines in lengths.items() if lines > MOST_LINES]
+    if len(long) > 0.1 * len(lengths):
+        yield f"more than a tenth of its code cells exceed {MOST_LINES} lines ({', '.join(long)}); split some."
+    for name in (name for name, lines in lengths.items() if lines > MAX_LINES):
+        yield f"cell {name} has {lengths[name]} lines of at most {MAX_LINES}; split it."
+    yield from _too_little_prose(nb)
+
+
+def _too_little_prose(nb: NotebookNode) -> Iterator[str]:
+    run = 0
+    for cell in nb.cells:
+        run = run + 1 if cell.cell_type == "code" else 0
+        if run == MAX_RUN + 1:
+            yield f"cell {cell.get('id')} is the fourth code cell in a row; say in between what comes and why."
+    if nb.cells and len(nb.cells) - len(_code(nb)) < MIN_PROSE * len(nb.cells):
+        yield f"fewer than {MIN_PROSE:.0%} of its cells are prose; say what the code shows."
+
+
+def check_file(path: Path, *, mend: bool) -> list[str]:
+    """The problems of one stored notebook, after restoring its form where `mend` is set."""
+    try:
+        nb = read(path)
+    except (OSError, ValueError, AttributeError, KeyError) as error:
+        return [f"{path.name}: it cannot be read as a notebook ({type(error).__name__}); restore the last commit's."]
+    if mend and text(normalise(nb)) != path.read_text(encoding="utf-8"):
+        nb = normalise(nb)
+        write(nb, path)
+    found = problems(nb, path)
+    if not found and text(nb) != path.read_text(encoding="utf-8"):
+        found = [f"{path.name}: its keys, indent or final newline are not those that nbformat writes; run `make lint`."]
+    return found
+
+
+def stored_notebooks() -> list[Path]:
+    """The notebooks that the course stores: the lessons, and assignments where there are any."""
+    return sorted([*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("solutions/*/*.ipynb")])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print every problem; the exit code is 1 where there is one."""
+    parser = argparse.ArgumentParser(prog="python -m tools.normal_form", description="Check notebooks' stored form.")
+    parser.add_argument("--write", action="store_true", help="restore what can be restored")
+    parser.add_argument("files", nargs="*", type=Path, help="notebooks (default: all that the course stores)")
+    args = parser.parse_args(argv)
+    found = [sentence for path in args.files or stored_notebooks() for sentence in check_file(path, mend=args.write)]
+    print("\n".join(found) if found else "Every notebook is in normal form.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
