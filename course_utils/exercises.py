@@ -40,7 +40,7 @@ def _told(mistakes: Mapping[str, Any] | None, got: np.ndarray, rtol: float) -> s
 
 
 def _difference(got: np.ndarray, want: np.ndarray) -> str:
-    worst = np.unravel_index(np.abs(got - want).argmax(), got.shape)
+    worst = tuple(int(i) for i in np.unravel_index(np.abs(got - want).argmax(), got.shape))
     return f"expected {want[worst]:.6g}, got {got[worst]:.6g}" + (f" at index {worst}." if worst else ".")
 
 

@@ -1,0 +1,103 @@
+"""The networks: shapes for every image size, the lectures' layer sizes, and clear refusals."""
+
+import pytest
+import torch
+from torch import nn
+
+from course_utils.models import MODELS, ConvAutoencoder, ConvVAE, DCGANVAE, UnstridedVAE, build, halved_sizes
+
+SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 30, 27)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_conv_vae_mirrors_any_image_size(shape):
+    model = ConvVAE(shape, latent_dim=7, channels=(8, 16, 24), hidden=32)
+    output = model(torch.rand(2, *shape))
+    assert output.x_logits.shape == (2, *shape)
+    assert output.mu.shape == output.logvar.shape == (2, 7)
+
+
+def test_the_default_is_the_lecture_network():
+    sizes = [tuple(p.shape) for p in ConvVAE().parameters()]
+    encoder = [(32, 1, 3, 3), (32,), (64, 32, 3, 3), (64,), (256, 3136), (256,), (20, 256), (20,), (20, 256), (20,)]
+    decoder = [(256, 20), (256,), (3136, 256), (3136,), (64, 32, 3, 3), (32,), (32, 1, 3, 3), (1,)]
+    assert sizes == encoder + decoder
+
+
+def test_lecture_l2_network_has_its_sizes_and_no_norm_in_the_last_blocks():
+    model = DCGANVAE()
+    assert [m.num_features for m in model.modules() if isinstance(m, nn.BatchNorm2d)] == [16, 32, 256, 128, 64]
+    assert model.latent_dim == 32
+    assert model(torch.rand(2, 1, 28, 28)).x_logits.shape == (2, 1, 28, 28)
+
+
+def test_lecture_l4_network_has_its_sizes():
+    model = UnstridedVAE()
+    assert [m.kernel_size for m in model.modules() if isinstance(m, nn.Conv2d)] == [(5, 5), (3, 3)]
+    assert [m.in_features for m in model.encoder.modules() if isinstance(m, nn.Linear)] == [64 * 22 * 22]
+    assert model(torch.rand(2, 1, 28, 28)).mu.shape == (2, 64)
+
+
+def test_autoencoder_has_no_noise_and_no_logvar():
+    model, x = ConvAutoencoder(), torch.rand(2, 1, 28, 28)
+    assert torch.equal(model(x)[0], model(x)[0])
+    assert model.encode(x).shape == (2, 20)
+    assert not any("logvar" in name for name, _ in model.named_parameters())
+
+
+def test_vae_output_varies_with_the_noise_and_repeats_with_the_generator():
+    model, x = ConvVAE(), torch.rand(2, 1, 28, 28)
+    first, again = (model(x, generator=torch.Generator().manual_seed(3)).x_logits for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, model(x).x_logits)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_arguments_rebuild_the_model(name):
+    model = build(name)
+    again = build(name, **model.arguments)
+    again.load_state_dict(model.state_dict())
+
+
+def test_halved_sizes_follow_the_convolution_formula():
+    assert halved_sizes((1, 28, 28), 2) == [(28, 28), (14, 14), (7, 7)]
+    assert halved_sizes((1, 27, 5), 2) == [(27, 5), (14, 3), (7, 2)]
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.rand(2, 784), r"float batch \(n, 1, 28, 28\).*got shape \(2, 784\)"),
+        (torch.rand(1, 28, 28), r"got shape \(1, 28, 28\)"),
+        (torch.rand(2, 3, 28, 28), r"got shape \(2, 3, 28, 28\)"),
+        (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), r"got torch.uint8.*to_unit"),
+        (torch.rand(2, 1, 28, 28) * 255, r"values from .* Undo any normalisation"),
+        (torch.rand(2, 1, 28, 28) - 0.5, r"values in \[0, 1\], got values from -0\.5"),
+        (torch.full((2, 1, 28, 28), float("nan")), "got values from nan"),
+    ],
+)
+def test_wrong_images_are_refused_in_words(x, message):
+    with pytest.raises(ValueError, match=message):
+        ConvVAE()(x)
+
+
+@pytest.mark.parametrize("z", [torch.zeros(20), torch.zeros(2, 19), torch.zeros(2, 20, dtype=torch.int64)])
+def test_wrong_latents_are_refused_in_words(z):
+    with pytest.raises(ValueError, match=r"latent vectors \(n, 20\)"):
+        ConvVAE().decode(z)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("resnet", {}, "Unknown model 'resnet'. Choose one of: conv, dcgan"),
+        ("conv", {"latent_dim": 0}, "sizes of at least 1"),
+        ("conv", {"image_shape": (28, 28)}, r"image_shape \(channels, height, width\)"),
+        ("conv", {"channels": (0,)}, "sizes of at least 1"),
+        ("dcgan", {"image_shape": (3, 32, 32)}, "built for 28x28 images"),
+        ("unstrided", {"image_shape": (1, 6, 6)}, "at least 7x7"),
+    ],
+)
+def test_impossible_models_are_refused_in_words(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build(name, **arguments)

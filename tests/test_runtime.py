@@ -1,0 +1,86 @@
+"""Profiles, seeds, and the torchvision remedy, each in a process of its own where state matters."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils import runtime
+
+HEALTHY = """
+import torch
+loaded = []
+torch.ops.load_library = loaded.append
+import course_utils, course_utils.runtime as runtime
+assert loaded, "the compiled library was not tried"
+assert runtime._definitions == [], "operators were declared although the library loads"
+"""
+
+BROKEN = """
+import torch
+def cannot(path):
+    raise OSError("libcudart.so: cannot open shared object file")
+torch.ops.load_library = cannot
+import course_utils
+import torchvision
+from torchvision import datasets, transforms, utils
+assert utils.make_grid(torch.rand(4, 1, 8, 8)).shape[0] == 3
+"""
+
+SECOND_IMPORT = """
+import importlib, torch, course_utils, course_utils.runtime as runtime
+before = list(runtime._definitions)
+runtime.mend_torchvision()
+assert runtime._definitions == before
+import torchvision
+"""
+
+
+@pytest.mark.parametrize("program", [HEALTHY, BROKEN, SECOND_IMPORT], ids=["healthy", "broken", "twice"])
+def test_torchvision_imports_after_course_utils(program):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_torchvision_need_not_be_installed(monkeypatch):
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtime, "_definitions", [])
+    runtime.mend_torchvision()
+    assert runtime._definitions == []
+
+
+def test_the_profile_decides_the_budget(monkeypatch):
+    assert runtime.budget(quick=1, full=2) == 1
+    monkeypatch.setenv("COURSE_PROFILE", "full")
+    assert runtime.budget(quick=1, full=2) == 2
+    monkeypatch.setenv("COURSE_PROFILE", "")
+    assert runtime.profile() == "quick"
+
+
+def test_an_unknown_profile_is_refused_in_words(monkeypatch):
+    monkeypatch.setenv("COURSE_PROFILE", "fast")
+    with pytest.raises(ValueError, match="COURSE_PROFILE must be one of quick, full; it is 'fast'"):
+        runtime.profile()
+
+
+def test_one_seed_repeats_all_three_random_sources():
+    import random
+
+    def draws():
+        generator = runtime.seed_everything(3)
+        return random.random(), np.random.rand(), torch.rand(1).item(), torch.rand(1, generator=generator).item()
+
+    assert draws() == draws()
+
+
+def test_device_is_the_cpu_without_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert runtime.device().type == "cpu"
+
+
+def test_course_root_holds_the_lessons():
+    assert (runtime.course_root() / "notebooks").is_dir()

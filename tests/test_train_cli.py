@@ -1,0 +1,88 @@
+"""`python -m course_utils.train` as a user calls it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from course_utils import train
+from course_utils.checkpoints import load_checkpoint
+from course_utils.models import build
+
+QUICK = ["--epochs", "1", "--batch-size", "256", "--latent-dim", "3"]
+
+
+@pytest.fixture(autouse=True)
+def bundled(monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", "bundled")
+
+
+def test_the_last_line_of_stdout_is_json_and_progress_goes_to_stderr(tmp_path):
+    command = [sys.executable, "-m", "course_utils.train", *QUICK, "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads(done.stdout)  # stdout holds nothing else
+    assert metrics["test_negative_elbo"] == pytest.approx(metrics["test_nll"] + metrics["test_kl"])
+    assert metrics["unit"] == "nats per image"
+    assert "stand-in for MNIST" in metrics["data"]
+    assert "1 epoch: 100%" in done.stderr
+    assert "in place of MNIST" in done.stderr
+    model, facts = load_checkpoint(tmp_path / "run.safetensors", build)
+    assert model.latent_dim == 3
+    assert facts["test_negative_elbo"] == metrics["test_negative_elbo"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--latent-dim", "0"], "ValueError: Expected image_shape"),
+        (["--epochs", "0"], "ValueError: epochs must be positive"),
+        (["--model", "dcgan", "--data", "cifar10"], "ValueError: DCGANVAE is built for 28x28 images"),
+        (["--learning-rate", "1e6"], "TrainingDiverged: Training diverged in epoch 1"),
+        (["--sigma2", "-1"], "ValueError: sigma2 is a variance and must be positive"),
+    ],
+)
+def test_foreseeable_faults_are_one_sentence_and_status_1(capsys, options, message):
+    assert train.main([*QUICK, *options]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.strip().split("\n")[-1].startswith(message)
+    assert "Traceback" not in captured.err
+
+
+def test_an_unwritable_out_is_found_before_training(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(train, "fit", lambda *a, **k: pytest.fail("trained before looking at --out"))
+    assert train.main([*QUICK, "--out", str(tmp_path / "file" / "run")]) == 1
+    assert "Error" in capsys.readouterr().err
+    assert train.main([*QUICK, "--out", str(tmp_path)]) == 1
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_real_data_that_are_missing_are_one_sentence(monkeypatch, tmp_path, capsys):
+    from course_utils import data
+
+    monkeypatch.setenv("COURSE_DATA", "real")
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(data, "_connection_problem", lambda address: "no network: pulled plug")
+    assert train.main(QUICK) == 1
+    assert "DataUnavailable: MNIST is not in" in capsys.readouterr().err
+
+
+def test_ctrl_c_prints_the_metrics_so_far_and_exits_130(monkeypatch, capsys):
+    from course_utils import training
+
+    original = training._Run.step
+    calls = []
+
+    def step(self, x):
+        calls.append(1)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return original(self, x)
+
+    monkeypatch.setattr(training._Run, "step", step)
+    assert train.main(["--epochs", "2", "--batch-size", "256", "--latent-dim", "3"]) == 130
+    assert json.loads(capsys.readouterr().out)["stopped"] == "interrupted in epoch 2 of 2"

@@ -1,0 +1,237 @@
+"""The training loop: it learns, repeats, resumes to the same result, stops cleanly and says why it cannot go on."""
+
+import math
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from course_utils import training
+from course_utils.checkpoints import CheckpointError
+from course_utils.models import ConvAutoencoder, ConvVAE
+from course_utils.objectives import bernoulli_nll, negative_elbo
+from course_utils.training import TrainingDiverged, evaluate, fit
+
+IMAGES = torch.randint(0, 256, (40, 1, 1, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).repeat(1, 1, 8, 8)
+QUIET = {"batch_size": 16, "progress": False}
+
+
+class Distance(NamedTuple):
+    loss: Tensor
+
+
+class OneNumber(nn.Module):
+    """A model so small that Adam's steps can be computed by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, x):
+        return (self.w.expand(len(x)),)
+
+
+def distance_to_one(x, w):
+    return Distance((w - 1.0) ** 2)
+
+
+def small_vae(seed=0):
+    torch.manual_seed(seed)
+    return ConvVAE((1, 8, 8), latent_dim=2, channels=(4,), hidden=8)
+
+
+def dice(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_one_adam_step_moves_by_the_learning_rate():
+    model = OneNumber()
+    fit(model, IMAGES, distance_to_one, epochs=1, generator=dice(), batch_size=40, learning_rate=0.1, schedule="constant", progress=False)
+    assert model.w.item() == pytest.approx(0.1, rel=1e-5)
+
+
+def test_history_holds_the_mean_over_images_not_over_batches():
+    model = OneNumber()
+    history = fit(
+        model, IMAGES, lambda x, w: Distance(x.mean(dim=(1, 2, 3)) + 0 * w), epochs=1, generator=dice(), batch_size=32, progress=False
+    )
+    assert history.column("loss") == [pytest.approx(IMAGES.double().mean().item() / 255, rel=1e-4)]
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_nothing(monkeypatch):
+    rates = []
+    original = training._Run.step
+
+    def spy(self, x):
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        return original(self, x)
+
+    monkeypatch.setattr(training._Run, "step", spy)
+    fit(OneNumber(), IMAGES, distance_to_one, epochs=10, generator=dice(), learning_rate=0.5, **QUIET)
+    assert len(rates) == 30
+    assert max(rates) == pytest.approx(0.5, rel=1e-2)
+    assert rates[0] == pytest.approx(0.5 / 25)
+    assert rates[-1] < 0.01
+
+
+def test_fit_lowers_the_loss_of_a_vae_and_reports_both_parts():
+    model = small_vae()
+    before = evaluate(model, IMAGES, negative_elbo)
+    history = fit(model, IMAGES, negative_elbo, epochs=20, generator=dice(), test_images=IMAGES, learning_rate=1e-2, **QUIET)
+    after = evaluate(model, IMAGES, negative_elbo)
+    assert after["loss"] < 0.95 * before["loss"]
+    assert after == history.test[-1]
+    assert [set(losses) for losses in history.train] == [{"loss", "nll", "kl"}] * 20
+    assert not model.training
+
+
+def test_float_images_train_like_uint8_images():
+    first, second = small_vae(), small_vae()
+    fit(first, IMAGES, negative_elbo, epochs=2, generator=dice(), **QUIET)
+    fit(second, IMAGES / 255, negative_elbo, epochs=2, generator=dice(), **QUIET)
+    torch.testing.assert_close(weights(first), weights(second))
+
+
+def test_the_generator_alone_decides_the_run():
+    runs = []
+    for seed in (0, 0, 1):
+        model = small_vae()
+        torch.manual_seed(seed + 100 * len(runs))  # the global state must not matter
+        fit(model, IMAGES, negative_elbo, epochs=2, generator=dice(seed), **QUIET)
+        runs.append(weights(model))
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_the_global_random_state_is_left_alone():
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    model = small_vae()
+    torch.manual_seed(7)
+    fit(model, IMAGES, negative_elbo, epochs=1, generator=dice(), **QUIET)
+    evaluate(model, IMAGES, negative_elbo)
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
+@pytest.mark.parametrize("make", [small_vae, lambda: ConvAutoencoder((1, 8, 8), 2, (4,), 8)])
+def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path, monkeypatch, schedule, make):
+    options = {"epochs": 4, "schedule": schedule, **QUIET}
+    objective = negative_elbo if make is small_vae else lambda x, x_logits: Distance(bernoulli_nll(x_logits, x))
+    torch.manual_seed(0)
+    whole = make()
+    torch.manual_seed(0)
+    halves = make()
+    expected = fit(whole, IMAGES, objective, generator=dice(), **options)
+
+    interrupt_in_epoch(monkeypatch, 3)
+    stopped = fit(halves, IMAGES, objective, generator=dice(), checkpoint=tmp_path / "run", **options)
+    monkeypatch.undo()
+    assert stopped.stopped == "interrupted in epoch 3 of 4"
+    assert len(stopped.train) == 2
+
+    torch.manual_seed(99)
+    fresh = make()
+    resumed = fit(fresh, IMAGES, objective, generator=dice(5), checkpoint=tmp_path / "run", **options)
+    assert torch.equal(weights(fresh), weights(whole))
+    assert resumed.train == expected.train
+    assert resumed.stopped == ""
+
+
+def interrupt_in_epoch(monkeypatch, number):
+    original, calls = training._Run.step, []
+
+    def step(self, x):
+        calls.append(1)
+        if len(calls) > (number - 1) * 3 + 1:
+            raise KeyboardInterrupt
+        return original(self, x)
+
+    monkeypatch.setattr(training._Run, "step", step)
+
+
+def test_ctrl_c_keeps_what_was_learned(monkeypatch):
+    model, before = small_vae(), weights(small_vae())
+    interrupt_in_epoch(monkeypatch, 1)
+    history = fit(model, IMAGES, negative_elbo, epochs=5, generator=dice(), **QUIET)
+    assert history.stopped == "interrupted in epoch 1 of 5"
+    assert not torch.equal(weights(model), before)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    model = small_vae()
+    options = {"epochs": 2, "checkpoint": tmp_path / "run", **QUIET}
+    first = fit(model, IMAGES, negative_elbo, generator=dice(), **options)
+    trained = weights(model)
+    again = fit(model, IMAGES, negative_elbo, generator=dice(), **options)
+    assert torch.equal(weights(model), trained)
+    assert again.train == first.train
+
+
+def test_a_checkpoint_of_another_run_is_refused_in_words(tmp_path):
+    fit(small_vae(), IMAGES, negative_elbo, epochs=1, generator=dice(), checkpoint=tmp_path / "run", **QUIET)
+    with pytest.raises(CheckpointError, match="belongs to another run.*'epochs': 1.*'epochs': 2.*Delete the file"):
+        fit(small_vae(), IMAGES, negative_elbo, epochs=2, generator=dice(), checkpoint=tmp_path / "run", **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (lambda x, x_logits, mu, logvar: negative_elbo(x, x_logits, mu, logvar + 1e4), "kl is inf.*log-variance"),
+        (lambda x, x_logits, mu, logvar: negative_elbo(x, x_logits * math.nan, mu, logvar), "nll is nan.*reconstruction"),
+        (lambda x, x_logits, mu, logvar: Distance(mu.sum(dim=1) * math.inf), "loss is .*step"),
+    ],
+)
+def test_a_lost_loss_stops_with_its_likely_cause(objective, message):
+    with pytest.raises(TrainingDiverged, match=f"diverged in epoch 1: {message}.*learning rate below 0.003"):
+        fit(small_vae(), IMAGES, objective, epochs=1, generator=dice(), **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be positive, got 0"),
+        ({"batch_size": -1}, "batch_size must be positive"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"schedule": "linear"}, "schedule must be one of one-cycle, constant, got 'linear'"),
+        ({"precision": "float8"}, "precision must be one of auto, float32"),
+        ({"images": IMAGES[:0]}, "images must be positive, got 0"),
+    ],
+)
+def test_bad_arguments_are_refused_in_words(options, message):
+    options = {"images": IMAGES, "epochs": 1, "generator": dice(), "progress": False} | options
+    with pytest.raises(ValueError, match=message):
+        fit(small_vae(), options.pop("images"), negative_elbo, **options)
+
+
+def test_evaluate_is_the_mean_of_all_images_whatever_the_batch_size():
+    model = OneNumber()
+    parts = [evaluate(model, IMAGES, lambda x, w: Distance(x.mean(dim=(1, 2, 3))), batch_size=n)["loss"] for n in (7, 40)]
+    assert parts == [pytest.approx(IMAGES.double().mean().item() / 255)] * 2
+
+
+def test_evaluate_has_fixed_noise_and_keeps_the_mode():
+    model = small_vae().train()
+    first, again, other = (evaluate(model, IMAGES, negative_elbo, seed=seed)["nll"] for seed in (0, 0, 1))
+    assert first == again != other
+    assert model.training
+
+
+def test_evaluate_refuses_an_empty_set():
+    with pytest.raises(ValueError, match="no images to evaluate"):
+        evaluate(small_vae(), IMAGES[:0], negative_elbo)
+
+
+def test_the_progress_bar_shows_both_parts_and_the_time_left(capsys):
+    fit(small_vae(), IMAGES, negative_elbo, epochs=2, generator=dice(), batch_size=16)
+    captured = capsys.readouterr()
+    assert "2 epochs: 100%" in captured.err
+    assert "6/6" in captured.err
+    assert "nll" in captured.err
+    assert "kl" in captured.err
+    assert captured.out == ""
