@@ -69,11 +69,15 @@ class _DataSet:
 def load(name: str, split: str = "train") -> ImageSet:
     """The image set `name` (mnist, fashion_mnist, cifar10), "train" or "test", as `COURSE_DATA` asks.
 
-    "auto" (default) takes the real set from `COURSE_DATA_DIR` or the network and otherwise the stand-in, which prints one
-    line with the reason and the cure; "bundled" takes the stand-in; "real" raises DataUnavailable instead of standing in.
+    "auto" (default) takes the real set from `COURSE_DATA_DIR` or the network, otherwise the stand-in, which prints one
+    line with the reason and the cure; "bundled" takes the stand-in; "real" raises DataUnavailable instead.
     """
     choice = os.environ.get("COURSE_DATA") or "auto"
-    for value, allowed, what in ((name, tuple(SETS), "data set"), (split, SPLITS, "split"), (choice, CHOICES, "COURSE_DATA")):
+    for value, allowed, what in (
+        (name, tuple(SETS), "data set"),
+        (split, SPLITS, "split"),
+        (choice, CHOICES, "COURSE_DATA"),
+    ):
         if value not in allowed:
             raise ValueError(f"Unknown {what} {value!r}. Choose one of: {', '.join(allowed)}.")
     data_set = SETS[name]
@@ -104,7 +108,9 @@ def _real(data_set: _DataSet, split: str) -> ImageSet:
             "Set COURSE_DATA_DIR to a folder that you can write to, with 1 GB to spare."
         ) from error
     if found is None:
-        raise DataUnavailable(f"the download brought no {split} images. Put {data_set.files} into {data_dir()} yourself.")
+        raise DataUnavailable(
+            f"the download brought no {split} images. Put {data_set.files} into {data_dir()} yourself."
+        )
     images, labels, note = found
     source = f"{data_set.title} ({len(images):,} {split} images{note})"
     return ImageSet(images, labels, data_set.class_names, source, bundled=False)
@@ -124,11 +130,13 @@ def _announce(line: str) -> None:
 
 
 def _download(data_set: _DataSet) -> None:
-    """Download into a scratch folder and move the finished folders into place, so that an interruption leaves nothing."""
+    """Download into a scratch folder and move what is finished into place, so that an interruption leaves nothing."""
     by_hand = f"Put {data_set.files} into {data_dir()} yourself, or connect and run again."
     problem = _connection_problem(data_set.address)
     if problem:
-        raise DataUnavailable(f"{data_set.title} is not in {data_dir()} and cannot be downloaded ({problem}). {by_hand}")
+        raise DataUnavailable(
+            f"{data_set.title} is not in {data_dir()} and cannot be downloaded ({problem}). {by_hand}"
+        )
     data_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=data_dir(), prefix=".download-") as scratch:
         try:
@@ -207,7 +215,16 @@ def _parsed(reader: Callable[[str], Tensor], path: Path) -> Tensor:
 
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
-    damage = (ValueError, TypeError, RuntimeError, AssertionError, KeyError, IndexError, EOFError, pickle.UnpicklingError)
+    damage = (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        AssertionError,
+        KeyError,
+        IndexError,
+        EOFError,
+        pickle.UnpicklingError,
+    )
     try:
         yield
     except (*damage, gzip.BadGzipFile) as error:
@@ -220,8 +237,8 @@ def _damage_named(path: Path) -> Iterator[None]:
 def _require_pairs(images: Tensor, labels: Tensor, shape: tuple[int, ...], path: Path) -> None:
     if tuple(images.shape[1:]) != shape or len(images) != len(labels) or not len(images):
         raise DataUnavailable(
-            f"{path} holds images {tuple(images.shape)} for {len(labels)} labels; expected (n, {', '.join(map(str, shape))}) "
-            "and n labels. Replace both files by copies of one origin."
+            f"{path} holds images {tuple(images.shape)} for {len(labels)} labels; expected "
+            f"(n, {', '.join(map(str, shape))}) and n labels. Replace both files by copies of one origin."
         )
 
 
@@ -287,7 +304,9 @@ def _torchvision(name: str) -> Callable[[Path], Any]:
 
 _DIGITS = (stand_ins.digits, "scikit-learn digits enlarged to 28x28", stand_ins.DIGIT_CLASSES)
 _PATCHES = (stand_ins.photograph_patches, "32x32 patches of scikit-learn's two photographs", stand_ins.PATCH_CLASSES)
-_IDX_FILES = "the four *-ubyte or *-ubyte.gz files (train-images-idx3, train-labels-idx1, t10k-images-idx3, t10k-labels-idx1)"
+_IDX_FILES = (
+    "the four *-ubyte or *-ubyte.gz files (train-images-idx3, train-labels-idx1, t10k-images-idx3, t10k-labels-idx1)"
+)
 
 SETS: dict[str, _DataSet] = {
     "mnist": _DataSet(

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A scratch path beside `path` that replaces it only if the block succeeds; nothing half-written is left.  OSError."""
+    """A scratch path beside `path` that replaces it only if the block succeeds; no half-written file stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     try:
@@ -20,7 +20,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def require_writable(path: Path) -> None:
-    """Raise the OSError that writing `path` would raise, before hours of work depend on it; `path` itself stays as it is."""
+    """Raise the OSError that writing `path` would raise, before hours of work depend on it; `path` is left as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; expected the name of a file.")
