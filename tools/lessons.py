@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,11 +136,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 def run(lessons: Iterable[Path], build: Path = BUILD) -> list[Outcome]:
     """Execute lessons into `build`, each as a notebook and as HTML."""
-    build.mkdir(parents=True, exist_ok=True)
     outcomes = []
-    for lesson in lessons:
-        print(lesson.stem, file=sys.stderr)
-        outcome, nb = execute(lesson, build)
+    for lesson, outcome, nb in _in_turn(lessons, build):
         if nb:
             write(nb, build / lesson.name)
             page, _ = HTMLExporter().from_notebook_node(nb, {"metadata": {"name": lesson.stem}})
@@ -151,15 +148,19 @@ def run(lessons: Iterable[Path], build: Path = BUILD) -> list[Outcome]:
 
 def store(lessons: Iterable[Path], build: Path = BUILD) -> list[Outcome]:
     """Execute lessons and keep the result in place of each one whose cells all succeeded."""
-    build.mkdir(parents=True, exist_ok=True)
     outcomes = []
-    for lesson in lessons:
-        print(lesson.stem, file=sys.stderr)
-        outcome, nb = execute(lesson, build)
+    for lesson, outcome, nb in _in_turn(lessons, build):
         if nb and not outcome.failure:
             write(nb, lesson)
         outcomes.append(outcome)
     return outcomes
+
+
+def _in_turn(lessons: Iterable[Path], build: Path) -> Iterator[tuple[Path, Outcome, NotebookNode | None]]:
+    build.mkdir(parents=True, exist_ok=True)
+    for lesson in lessons:
+        print(lesson.stem, file=sys.stderr)
+        yield lesson, *execute(lesson, build)
 
 
 def report(outcomes: Sequence[Outcome]) -> int:
