@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from course_utils.files import atomic_path
@@ -32,7 +32,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mappin
     """Write tensors and JSON facts as one safetensors file, atomically.  OSError if the disk refuses."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(Path(path)) as scratch:
-        save_file(plain, scratch, metadata={"facts": json.dumps(facts)})
+        scratch.write_bytes(save(plain, metadata={"facts": json.dumps(facts)}))
     return Path(path)
 
 
@@ -49,27 +49,34 @@ def read_facts(path: str | Path) -> dict[str, Any]:
 
 
 def read_tensors(path: str | Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors with exactly the names, shapes and dtypes of `expected`, all checked before any is allocated."""
+    """Tensors with the names, shapes and dtypes of `expected`, all checked before any is allocated.
+
+    Half precision may stand for any floating dtype, which it is then converted to.
+    """
     with _opened(path) as file:
         names = set(file.keys())
         differing = sorted(names ^ set(expected))
         for name in sorted(names & set(expected)):
             part = file.get_slice(name)
-            if (part.get_shape(), part.get_dtype()) != (list(expected[name].shape), _DTYPES[expected[name].dtype]):
+            if part.get_shape() != list(expected[name].shape) or part.get_dtype() not in _stored_as(expected[name]):
                 differing.append(f"{name} ({part.get_dtype()} {part.get_shape()})")
         if differing:
             raise CheckpointError(
                 f"{path} does not fit this model: {len(differing)} tensors differ, first {differing[0]}. "
                 "Build the model with the arguments in the checkpoint's facts."
             )
-        return {name: file.get_tensor(name) for name in names}
+        return {name: file.get_tensor(name).to(expected[name].dtype) for name in names}
 
 
-def save_checkpoint(path: str | Path, model: nn.Module, **facts: Any) -> Path:
-    """Write `model` (with .name, .arguments) to PATH.safetensors and its facts to PATH.json; return the first."""
+def save_checkpoint(path: str | Path, model: nn.Module, *, half: bool = False, **facts: Any) -> Path:
+    """Write `model` (with .name, .arguments) to PATH.safetensors and its facts to PATH.json.
+
+    With `half` in half precision. Returns the path of the weights.  OSError if the disk refuses.
+    """
     path = Path(path).with_suffix(".safetensors")
     facts = {"model": model.name, "arguments": model.arguments, **facts}
-    write_tensors(path, model.state_dict(), facts)
+    state = {name: t.half() if half and t.is_floating_point() else t for name, t in model.state_dict().items()}
+    write_tensors(path, state, facts)
     with atomic_path(path.with_suffix(".json")) as scratch:
         scratch.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return path
@@ -94,6 +101,10 @@ def load_checkpoint(path: str | Path, build: Callable[..., nn.Module]) -> tuple[
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return model.eval(), facts
+
+
+def _stored_as(tensor: Tensor) -> set[str]:
+    return {_DTYPES[tensor.dtype]} | ({"F16"} if tensor.is_floating_point() else set())
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from course_utils.training import SCHEDULES, TrainingDiverged, evaluate, fit
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, save, evaluate and print; 1 and one sentence on stderr for a foreseeable fault, 130 after Ctrl-C."""
-    arguments = _parser().parse_args(argv)
+    arguments = parse(argv)
     try:
         metrics = train(arguments)
     except (ValueError, DataUnavailable, TrainingDiverged, CheckpointError, OSError) as error:
@@ -68,16 +68,21 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": arguments.seed,
     }
     if arguments.out:
-        recipe = {k: vars(arguments)[k] for k in ("batch_size", "learning_rate", "schedule", "sigma2", "beta")}
-        save_checkpoint(arguments.out, model, **metrics, recipe=recipe, history=history.train)
+        save_checkpoint(arguments.out, model, **metrics, recipe=recipe_of(arguments), history=history.train)
     return metrics
+
+
+def recipe_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that, with data, model, epochs and seed, decide a run."""
+    return {name: getattr(arguments, name) for name in ("batch_size", "learning_rate", "schedule", "sigma2", "beta")}
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _parser() -> argparse.ArgumentParser:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments of one run; exits with argparse's own message where they are wrong."""
     models = [name for name in MODELS if name != ConvAutoencoder.name]
     parser = argparse.ArgumentParser(prog="python -m course_utils.train", description="Train one VAE and save it.")
     parser.add_argument("--data", choices=list(SETS), default="mnist")
@@ -92,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", type=Path, metavar="FILE", help="write the run here every epoch, and go on from it")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write FILE.safetensors and FILE.json")
-    return parser
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

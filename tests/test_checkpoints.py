@@ -45,6 +45,10 @@ def test_channels_last_weights_are_stored(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
+def test_others_may_read_a_checkpoint(saved):
+    assert saved.stat().st_mode & 0o777 == saved.with_suffix(".json").stat().st_mode & 0o777
+
+
 def test_batch_norm_buffers_come_back(tmp_path):
     model = build("dcgan")
     model(torch.rand(4, 1, 28, 28))
@@ -55,11 +59,12 @@ def test_batch_norm_buffers_come_back(tmp_path):
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(saved, monkeypatch):
     before = saved.read_bytes()
 
-    def full_disk(tensors, path, metadata):
-        path.write_bytes(b"half")
+    def full_disk(path, content):
+        with path.open("wb") as file:
+            file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", full_disk)
+    monkeypatch.setattr(checkpoints.Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(saved, small())
     assert saved.read_bytes() == before
@@ -136,3 +141,20 @@ def test_facts_that_are_no_object_are_refused(tmp_path):
     path = write_tensors(tmp_path / "odd", small().state_dict(), [1, 2])
     with pytest.raises(CheckpointError, match="carries no facts"):
         load_checkpoint(path, build)
+
+
+def test_half_precision_takes_half_the_bytes_and_comes_back_as_float32(tmp_path):
+    model = ConvVAE()
+    whole, half = (save_checkpoint(tmp_path / str(h), model, half=h).stat().st_size for h in (False, True))
+    again, _ = load_checkpoint(tmp_path / "True.safetensors", build)
+    assert half < 0.51 * whole
+    for a, b in zip(model.parameters(), again.parameters(), strict=True):
+        assert b.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_whole_numbers_are_not_taken_for_weights(tmp_path):
+    facts = {"model": "conv", "arguments": small().arguments}
+    tensors = {name: tensor.to(torch.int64) for name, tensor in small().state_dict().items()}
+    with pytest.raises(CheckpointError, match="does not fit this model"):
+        load_checkpoint(write_tensors(tmp_path / "odd", tensors, facts), build)
