@@ -1,15 +1,24 @@
-"""Writing files so that a reader never meets half of one."""
+"""Writing files so that a reader never meets half of one, and naming those that are damaged."""
 
+import gzip
 import os
+import pickle
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from PIL import UnidentifiedImageError
+
+
+class DataUnavailable(RuntimeError):
+    """A real data set cannot be had here; the message says why and what to do about it."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A scratch path beside `path` that replaces it only if the block succeeds; nothing half-written is left.  OSError."""
+    """A scratch path beside `path` that replaces it only if the block succeeds; no half-written file stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     try:
@@ -20,10 +29,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def require_writable(path: Path) -> None:
-    """Raise the OSError that writing `path` would raise, before hours of work depend on it; `path` itself stays as it is."""
+    """Raise the OSError that writing `path` would raise, before hours of work depend on it; `path` is left as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; expected the name of a file.")
     probe = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     probe.touch()
     probe.unlink()
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turn whatever a parser says about a damaged `path` into one DataUnavailable that names it."""
+    damage = (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        AssertionError,
+        KeyError,
+        IndexError,
+        EOFError,
+        pickle.UnpicklingError,
+    )
+    try:
+        yield
+    except (*damage, gzip.BadGzipFile, zipfile.BadZipFile, UnidentifiedImageError) as error:
+        raise DataUnavailable(
+            f"{path} is damaged, cut short or another kind of file ({type(error).__name__}). "
+            "Delete it and run again, or put a whole copy there."
+        ) from error
