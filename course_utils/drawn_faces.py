@@ -326,7 +326,7 @@ class _Sketch:
         dome = np.maximum(_ellipse(u, v + 0.10, 0.57, 0.64), v - edge)
         pompon = _ellipse(u, v + 0.75, 0.13, 0.12)
         band = np.maximum(np.abs(u) - 0.585 + 0.2 * np.abs(v - edge + 0.08), np.abs(v - edge + 0.06) - 0.085)
-        wool, knit = _hsv(self.factors.hat_hue, 0.58, 0.80), 1 + 0.06 * np.sin(30 * u) + 0.2 * self.f.light * u
+        wool, knit = _hsv(0.9 * self.factors.hat_hue, 0.58, 0.80), 1 + 0.06 * np.sin(30 * u) + 0.2 * self.f.light * u
         _paint(self.canvas, _cover(np.minimum(dome, pompon)), wool, knit)
         _paint(self.canvas, _cover(band), wool * 0.55 + 0.42, knit)
 

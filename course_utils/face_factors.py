@@ -37,7 +37,7 @@ class FaceFactors:
     lipstick: np.ndarray  # 0 or 1
     beard: np.ndarray  # 0 or 1
     hat: np.ndarray  # 0 or 1
-    hat_hue: np.ndarray  # 0 .. 1 round the colour circle
+    hat_hue: np.ndarray  # 0 (red) .. 1 (pink), round the colour circle
     clothes_hue: np.ndarray  # 0 (sand) .. 1 (blue), through green and teal
     light: np.ndarray  # -1 (from the image's left) .. 1 (from its right)
     background_hue: np.ndarray  # 0 (sand) .. 1 (blue), through green and teal

@@ -21,8 +21,8 @@ ROWS, COLUMNS = np.arange(SIDE)[None, :, None], np.arange(SIDE)[None, None, :]
 def mouth_curvature(images: ArrayLike) -> np.ndarray:
     """How far the mouth's corners point up: about -1 (down), 0 (straight) .. 1 (up); 0 where no mouth is seen.
 
-    The bend of the parabola, rows over columns, that fits the mouth best; the mouth is where the picture is redder than the
-    skin, found by mean shift.
+    The bend of the parabola, rows over columns, that fits the mouth best; the mouth is where the picture is redder
+    than the skin, found by mean shift.
     """
     mouth, row, column = _mouth(_pixels(images))
     across = (COLUMNS - column) / CORNER
