@@ -23,9 +23,10 @@ from torch import Tensor
 from torchvision import datasets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from course_utils import stand_ins
+from course_utils import celeba, drawn_faces, smiles, stand_ins
 from course_utils.batching import batches as batches  # part of this module's interface
-from course_utils.files import atomic_path
+from course_utils.files import DataUnavailable as DataUnavailable
+from course_utils.files import atomic_path, damage_named
 from course_utils.runtime import course_root
 
 SPLITS = ("train", "test")
@@ -35,19 +36,20 @@ SILENCE_SECONDS = 15
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-class DataUnavailable(RuntimeError):
-    """A real data set cannot be had here; the message says why and what to do about it."""
-
-
 @dataclass(frozen=True)
 class ImageSet:
-    """Images uint8 (n, c, h, w), labels int64 (n,) into class_names, and one line that says which data these are."""
+    """Images uint8 (n, c, h, w), labels int64 (n,) into class_names, and one line that says which data these are.
+
+    Faces also have attributes, bool (n, k), and the k attribute_names; other sets have None and ().
+    """
 
     images: Tensor
     labels: Tensor
     class_names: tuple[str, ...]
     source: str
     bundled: bool
+    attributes: Tensor | None = None
+    attribute_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -57,29 +59,31 @@ class ImageSet:
 class _DataSet:
     title: str
     class_names: tuple[str, ...]
-    read: Callable[[Path, str], tuple[Tensor, Tensor, str] | None]  # None where the folder holds nothing of the set
+    read: Callable[[Path, str], tuple[Any, ...] | None]  # images, labels, note[, attributes, names], or nothing there
     download: Callable[[Path], Any]
     address: str
     files: str  # what to put into the data folder by hand
-    stand_in: Callable[[str], tuple[Tensor, Tensor]]
+    stand_in: Callable[[str], tuple[Any, ...]]  # images, labels[, attributes, names]
     stand_in_title: str
     stand_in_classes: tuple[str, ...]
 
 
 def load(name: str, split: str = "train") -> ImageSet:
-    """The image set `name` (mnist, fashion_mnist, cifar10), "train" or "test", as `COURSE_DATA` asks.
+    """The image set `name`, one of SETS or drawn_faces, "train" or "test", as `COURSE_DATA` asks.
 
     "auto" (default) takes the real set from `COURSE_DATA_DIR` or the network, otherwise the stand-in, which prints one
     line with the reason and the cure; "bundled" takes the stand-in; "real" raises DataUnavailable instead.
     """
     choice = os.environ.get("COURSE_DATA") or "auto"
     for value, allowed, what in (
-        (name, tuple(SETS), "data set"),
+        (name, (*SETS, "drawn_faces"), "data set"),
         (split, SPLITS, "split"),
         (choice, CHOICES, "COURSE_DATA"),
     ):
         if value not in allowed:
             raise ValueError(f"Unknown {what} {value!r}. Choose one of: {', '.join(allowed)}.")
+    if name == "drawn_faces":
+        return _drawn_faces(split)
     data_set = SETS[name]
     if choice == "bundled":
         return _stand_in(data_set, split, "COURSE_DATA=bundled asks for it. Unset it for the real images")
@@ -111,16 +115,23 @@ def _real(data_set: _DataSet, split: str) -> ImageSet:
         raise DataUnavailable(
             f"the download brought no {split} images. Put {data_set.files} into {data_dir()} yourself."
         )
-    images, labels, note = found
+    images, labels, note, *attributes = found
     source = f"{data_set.title} ({len(images):,} {split} images{note})"
-    return ImageSet(images, labels, data_set.class_names, source, bundled=False)
+    return ImageSet(images, labels, data_set.class_names, source, False, *attributes)
 
 
 def _stand_in(data_set: _DataSet, split: str, reason: str) -> ImageSet:
-    images, labels = data_set.stand_in(split)
+    images, labels, *attributes = data_set.stand_in(split)
     source = f"stand-in for {data_set.title}: {len(images):,} {data_set.stand_in_title}"
     _announce(f"Using {data_set.stand_in_title} in place of {data_set.title}: {reason}.")
-    return ImageSet(images, labels, data_set.stand_in_classes, source, bundled=True)
+    return ImageSet(images, labels, data_set.stand_in_classes, source, True, *attributes)
+
+
+def _drawn_faces(split: str) -> ImageSet:
+    """The drawn faces by their own name: always at hand, and in nobody's place."""
+    images, labels, *attributes = drawn_faces.drawn(split)
+    source = f"drawn faces ({len(images):,} {split} images)"
+    return ImageSet(images, labels, drawn_faces.CLASSES, source, True, *attributes)
 
 
 @cache
@@ -145,10 +156,11 @@ def _download(data_set: _DataSet) -> None:
         except (RuntimeError, urllib.error.URLError, TimeoutError, EOFError, ConnectionError) as error:
             detail = " ".join(str(error).split())[-300:]
             raise DataUnavailable(f"the download of {data_set.title} failed ({detail}). {by_hand}") from error
-        for folder in Path(scratch).iterdir():
-            if folder.is_dir():
-                shutil.rmtree(data_dir() / folder.name, ignore_errors=True)
-                os.replace(folder, data_dir() / folder.name)
+        for item in Path(scratch).iterdir():
+            if item.is_dir():
+                shutil.rmtree(data_dir() / item.name, ignore_errors=True)
+            if item.is_dir() or item.suffix == ".npz":
+                os.replace(item, data_dir() / item.name)
 
 
 @cache
@@ -202,36 +214,15 @@ def _unpacked(path: Path) -> bool:
     """Whether `path` is there, unpacked from a .gz beside it if need be."""
     packed = path.with_name(path.name + ".gz")
     if not path.exists() and packed.exists():
-        with _damage_named(packed), gzip.open(packed) as source, atomic_path(path) as scratch:
+        with damage_named(packed), gzip.open(packed) as source, atomic_path(path) as scratch:
             with scratch.open("wb") as target:
                 shutil.copyfileobj(source, target)
     return path.exists()
 
 
 def _parsed(reader: Callable[[str], Tensor], path: Path) -> Tensor:
-    with _damage_named(path):
+    with damage_named(path):
         return reader(str(path))
-
-
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    damage = (
-        ValueError,
-        TypeError,
-        RuntimeError,
-        AssertionError,
-        KeyError,
-        IndexError,
-        EOFError,
-        pickle.UnpicklingError,
-    )
-    try:
-        yield
-    except (*damage, gzip.BadGzipFile) as error:
-        raise DataUnavailable(
-            f"{path} is damaged, cut short or another kind of file ({type(error).__name__}). "
-            "Delete it and run again, or put a whole copy there."
-        ) from error
 
 
 def _require_pairs(images: Tensor, labels: Tensor, shape: tuple[int, ...], path: Path) -> None:
@@ -263,7 +254,7 @@ def _read_cifar10(root: Path, split: str) -> tuple[Tensor, Tensor, str] | None:
 
 
 def _cifar_part(reader: Callable[[Path], tuple[np.ndarray, np.ndarray]], path: Path) -> tuple[Tensor, Tensor]:
-    with _damage_named(path):
+    with damage_named(path):
         images, labels = reader(path)
         images = torch.from_numpy(np.ascontiguousarray(images, dtype=np.uint8))
         labels = torch.from_numpy(np.asarray(labels, dtype=np.int64))
@@ -335,5 +326,27 @@ SETS: dict[str, _DataSet] = {
         datasets.CIFAR10.url,
         "the unpacked cifar-10-batches-py or cifar-10-batches-bin folder, or cifar10_train.npz and cifar10_test.npz,",
         *_PATCHES,
+    ),
+    "celeba": _DataSet(
+        "CelebA",
+        drawn_faces.CLASSES,
+        celeba.read_celeba,
+        celeba.download_celeba,
+        celeba.ADDRESS,
+        celeba.FILES,
+        drawn_faces.drawn,
+        "drawn faces",
+        drawn_faces.CLASSES,
+    ),
+    "smiles": _DataSet(
+        "SMILEs",
+        drawn_faces.CLASSES,
+        smiles.read_smiles,
+        smiles.download_smiles,
+        smiles.ADDRESS,
+        smiles.FILES,
+        drawn_faces.drawn_grey,
+        "drawn faces in grey",
+        drawn_faces.CLASSES,
     ),
 }
