@@ -19,6 +19,7 @@ ALLOWED = {
     "models": {"objectives"},
     "data": {"batching", "files", "runtime", "stand_ins"},
     "latent": {"batching"},
+    "widgets": {"plotting"},
     "training": {"batching", "checkpoints"},
     "train": {"checkpoints", "data", "files", "models", "objectives", "runtime", "training"},
 }
