@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 
 COLOURS = ("#0b5fa5", "#d1495b", "#2e8b57", "#e0a100", "#6a4c93")  # distinct in greyscale and for colour-blind readers
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
-CLASS_COLOURS = (  # ten that a colour-blind reader can tell apart, after Paul Tol
-    *("#332288", "#d98f00", "#44aa99", "#117733", "#88aadd"),
-    *("#882255", "#cc6677", "#777733", "#aa4499", "#555555"),
+CLASS_COLOURS = (  # ten that a reader with any two kinds of cones can tell apart
+    *("#0000cc", "#e6b300", "#4d4d00", "#00b3e6", "#99804d"),
+    *("#66cc99", "#000000", "#6680ff", "#1a0066", "#4d6699"),
 )
 
 
@@ -100,7 +100,7 @@ def path_on_scatter(ax: Axes, paths: Mapping[str, ArrayLike]) -> Axes:
     """Named paths (steps, 2) over a map of codes: one line each with a dot at every step, drawn apart, in a legend."""
     halo = [withStroke(linewidth=4, foreground="white")]
     for (name, path), style in zip(paths.items(), _cycle(STYLES)):
-        dots = {"color": "black", "linestyle": style, "marker": "o", "markersize": 3.5}
+        dots = {"color": COLOURS[1], "linestyle": style, "marker": "o", "markersize": 3.5}
         ax.plot(*np.asarray(path).T, **dots, path_effects=halo, label=name)
     ax.legend(loc="upper left", fontsize=8)
     return ax
