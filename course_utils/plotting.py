@@ -91,7 +91,7 @@ def latent_scatter(
         ax.scatter(*shown.T, s=7, color=colour, linewidths=0, alpha=0.7)
         name = names[int(label)] if len(names) else str(label)
         x, y = np.median(own, axis=0)
-        ax.text(x, y, name, color=colour, ha="center", va="center", size=15, weight="bold", path_effects=halo)
+        ax.text(x, y, name, color=colour, ha="center", va="center", size=13, weight="bold", path_effects=halo)
     ax.set(xlabel="z[0]", ylabel="z[1]", title=title, aspect="equal")
     return ax
 
@@ -100,9 +100,9 @@ def path_on_scatter(ax: Axes, paths: Mapping[str, ArrayLike]) -> Axes:
     """Named paths (steps, 2) over a map of codes: one line each with a dot at every step, drawn apart, in a legend."""
     halo = [withStroke(linewidth=4, foreground="white")]
     for (name, path), style in zip(paths.items(), _cycle(STYLES)):
-        dots = {"color": COLOURS[1], "linestyle": style, "marker": "o", "markersize": 3.5}
+        dots = {"color": COLOURS[1], "linestyle": style, "marker": "o", "markersize": 3.5, "zorder": 4}
         ax.plot(*np.asarray(path).T, **dots, path_effects=halo, label=name)
-    ax.legend(loc="upper left", fontsize=8)
+    ax.legend(loc="upper left", fontsize=8, handlelength=4)
     return ax
 
 
