@@ -91,7 +91,8 @@ def latent_scatter(
         ax.scatter(*shown.T, s=7, color=colour, linewidths=0, alpha=0.7)
         name = names[int(label)] if len(names) else str(label)
         x, y = np.median(own, axis=0)
-        ax.text(x, y, name, color=colour, ha="center", va="center", size=13, weight="bold", path_effects=halo)
+        style = {"size": 13, "weight": "bold", "path_effects": halo, "clip_on": True}
+        ax.text(x, y, name, color=colour, ha="center", va="center", **style)
     ax.set(xlabel="z[0]", ylabel="z[1]", title=title, aspect="equal")
     return ax
 

@@ -98,6 +98,7 @@ def test_the_scatter_names_every_class_at_its_median(ax):
     assert one.get_offsets().tolist() == codes[3:].tolist() and three.get_offsets().tolist() == codes[:3].tolist()
     assert one.get_facecolor().tolist() != three.get_facecolor().tolist()
     assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("apart", "z[0]", "z[1]")
+    assert all(text.get_clip_on() for text in ax.texts)  # a zoomed map leaves no names beside it
 
 
 def test_the_scatter_draws_some_dots_but_takes_the_median_of_all(ax):
