@@ -10,7 +10,7 @@ OFFLINE := http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 \
 TESTING := COURSE_PROFILE=quick COURSE_DATA=bundled OMP_NUM_THREADS=1 $(OFFLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv run test lab store lint bench clean
+.PHONY: help .venv run test lab store lint weights bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "make %-7s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ lint: .venv  ## restore the style of code and notebooks
 	$(BIN)/python -m tools.normal_form --write || failed=1; \
 	$(BIN)/python -m tools.pictures || failed=1; \
 	exit $$failed
+
+weights: .venv  ## train the weights that come with the course, from data on disk; NAMES="mnist-2d" or all
+	@$(BIN)/python -m tools.weights $(NAMES)
 
 bench: .venv  ## run the lecture's training recipe beside ours
 	@$(BIN)/python -m benchmarks.recipes

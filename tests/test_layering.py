@@ -25,6 +25,7 @@ ALLOWED = {
     "data": {"batching", "celeba", "drawn_faces", "files", "runtime", "smiles", "stand_ins"},
     "latent": {"batching"},
     "widgets": {"plotting"},
+    "pretrained": {"checkpoints", "models", "runtime"},
     "training": {"batching", "checkpoints"},
     "train": {"checkpoints", "data", "files", "models", "objectives", "runtime", "training"},
 }

@@ -22,6 +22,11 @@ TAUGHT_IN = {
     "fit": "04",
     "evaluate": "04",
     "encode": "04",
+    "manifold_grid": "05",
+    "lerp": "05",
+    "slerp": "05",
+    "traverse": "05",
+    "active_units": "05",
 }
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 

@@ -13,6 +13,7 @@ CELLS = {
     "02_kl_divergence": "shape-figure",
     "03_elbo": "rise-figure",
     "04_mnist_conv_vae": "samples",
+    "05_latent_interpolation": "manifold",
 }
 
 

@@ -1,0 +1,94 @@
+"""The weights that come with the course: verified before they are read, described, and what their cards say."""
+
+import re
+
+import pytest
+import torch
+
+from course_utils import pretrained
+from course_utils.checkpoints import CheckpointError, save_checkpoint
+from course_utils.models import ConvVAE
+from course_utils.pretrained import checksums, load_pretrained, weights_dir
+from tools import weights
+
+NAMES = sorted(checksums(weights_dir()))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with one small set of weights and its checksum."""
+    monkeypatch.setattr(pretrained, "weights_dir", lambda: tmp_path)
+    save_checkpoint(tmp_path / "tiny", ConvVAE((1, 8, 8), 2, (4,), 8), half=True, epochs=1)
+    weights.write_checksums(tmp_path)
+    return tmp_path
+
+
+def test_weights_come_back_in_float32_and_eval_mode(folder):
+    model, facts = load_pretrained("tiny")
+    assert not model.training
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert facts["epochs"] == 1
+
+
+def test_one_changed_byte_is_refused(folder):
+    path = folder / "tiny.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="differs from its checksum.*git checkout"):
+        load_pretrained("tiny")
+
+
+def test_a_missing_file_and_an_unknown_name_are_told_apart(folder):
+    (folder / "tiny.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="There is no file at"):
+        load_pretrained("tiny")
+    with pytest.raises(ValueError, match="no weights called 'huge'. Choose one of: tiny"):
+        load_pretrained("huge")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_weights_load_and_decode(name):
+    model, facts = load_pretrained(name)
+    with torch.no_grad():
+        x_hat = model.decode(torch.zeros(1, model.latent_dim)).sigmoid()
+    assert x_hat.shape == (1, *model.image_shape)
+    assert x_hat.std() > 0.05  # a picture, not a grey field
+    assert "stand-in" not in facts["data"] or name.startswith("drawn")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cards_are_complete_and_say_what_the_facts_say(name):
+    _, facts = load_pretrained(name)
+    text = (weights_dir() / f"{name}.md").read_text(encoding="utf-8")
+    for row in ("data", "licence note", "recipe", "seed", "test −ELBO", "limits"):
+        assert f"| {row} |" in text
+    (stated,) = re.findall(r"test −ELBO \| (-?[\d.]+) nats per image", text)
+    assert float(stated) == pytest.approx(facts["test_loss_in_half_precision"], abs=0.006)
+    assert facts["data"] in text
+
+
+def test_every_recipe_has_its_weights_and_all_together_are_small():
+    assert sorted(weights.RECIPES) == NAMES
+    assert sum(path.stat().st_size for path in weights_dir().glob("*.safetensors")) <= 16e6
+
+
+def test_a_recipe_is_a_command_line_that_the_trainer_accepts():
+    for recipe in weights.RECIPES.values():
+        assert weights.train.parse(recipe.arguments.split()).seed == 0
+
+
+def test_making_weights_trains_once_and_stores_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_DATA", "bundled")
+    monkeypatch.setattr(weights, "weights_dir", lambda: tmp_path / "weights")
+    monkeypatch.setattr(weights, "BUILD", tmp_path / "build")
+    tiny = weights.Recipe("--epochs 1 --batch-size 512 --latent-dim 2", "For a test.", "None.", "All.")
+    monkeypatch.setattr(weights, "RECIPES", {"tiny": tiny})
+    assert weights.main(["tiny"]) == 0
+    first = (tmp_path / "weights" / "tiny.safetensors").read_bytes()
+    monkeypatch.setattr(weights.train, "train", lambda arguments: pytest.fail("trained a finished run again"))
+    assert weights.main([]) == 0
+    assert (tmp_path / "weights" / "tiny.safetensors").read_bytes() == first
+    assert checksums(tmp_path / "weights") == {"tiny": pretrained.sha256(tmp_path / "weights" / "tiny.safetensors")}
+    assert weights.main(["huge"]) == 1
+    assert "There is no recipe for 'huge'. Choose from: tiny." in capsys.readouterr().err

@@ -1,0 +1,143 @@
+"""Train the weights that come with the course: `python -m tools.weights [NAMES]`, all of them without names.
+
+Each is trained from data on disk by `course_utils.train`, stored in half precision, measured as it is stored, and
+described by a model card. An interrupted run goes on; one that is finished in build/weights is not trained again.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from course_utils import train
+from course_utils.checkpoints import load_checkpoint, read_facts, save_checkpoint
+from course_utils.data import load
+from course_utils.files import atomic_path
+from course_utils.models import build
+from course_utils.objectives import negative_elbo
+from course_utils.pretrained import CHECKSUMS, sha256, weights_dir
+from course_utils.runtime import course_root
+from course_utils.training import evaluate
+
+BUILD = course_root() / "build" / "weights"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The command line of `course_utils.train` that makes the weights, and what a run cannot know about them."""
+
+    arguments: str
+    purpose: str
+    licence: str
+    limits: str
+
+
+MNIST_LICENCE = (
+    "MNIST (LeCun, Cortes, Burges) is distributed for research and teaching, commonly under CC BY-SA 3.0; no image is "
+    "contained in the weights as such."
+)
+MNIST_LIMITS = (
+    "Twenty-eight pixels, centred digits, American writers of the 1980s and 1990s. Grey pixels are modelled as "
+    "Bernoulli, which puts a floor under the loss (lesson 02). For teaching, and for nothing else."
+)
+RECIPES = {
+    "mnist-20d": Recipe(
+        "--data mnist --model conv --latent-dim 20 --epochs 10 --seed 0",
+        "The lecture's network with its 20 latent dimensions, trained with the course's recipe.",
+        MNIST_LICENCE,
+        MNIST_LIMITS,
+    ),
+    "mnist-2d": Recipe(
+        "--data mnist --model conv --latent-dim 2 --epochs 10 --seed 0",
+        "The same network with two latent dimensions, whose latent space can be drawn.",
+        MNIST_LICENCE,
+        MNIST_LIMITS + " Two numbers cannot hold a digit: many reconstructions change class.",
+    ),
+}
+
+
+def make(name: str, recipe: Recipe) -> Path:
+    """Train (or take up) one run, store it in half precision with its card; return the path of the weights."""
+    trained = BUILD / f"{name}.safetensors"
+    arguments = train.parse([*recipe.arguments.split(), "--out", str(trained), "--resume", str(BUILD / f"{name}.run")])
+    if not _is_finished(trained, arguments):
+        metrics = train.train(arguments)
+        if metrics["stopped"]:
+            raise KeyboardInterrupt(metrics["stopped"])
+    model, facts = load_checkpoint(trained, build)
+    for taken in ("model", "arguments"):
+        facts.pop(taken)
+    path = save_checkpoint(weights_dir() / name, model, half=True, **facts, **measured(arguments, model))
+    _write(path.with_suffix(".md"), card(name, recipe, path))
+    return path
+
+
+def _is_finished(trained: Path, arguments: argparse.Namespace) -> bool:
+    if not trained.is_file():
+        return False
+    facts = read_facts(trained)
+    return all(facts[key] == getattr(arguments, key) for key in ("epochs", "seed")) and facts["recipe"] == (
+        train.recipe_of(arguments)
+    )
+
+
+def measured(arguments: argparse.Namespace, model: Any) -> dict[str, float]:
+    """Test -ELBO and its parts of the weights as they are stored, in nats per image."""
+    objective = partial(negative_elbo, sigma2=arguments.sigma2)
+    losses = evaluate(model.half().float(), load(arguments.data, "test").images, objective)
+    return {f"test_{name}_in_half_precision": round(value, 3) for name, value in losses.items()}
+
+
+def card(name: str, recipe: Recipe, path: Path) -> str:
+    """The model card: data, licence note, recipe, metrics, limits, seed."""
+    facts = read_facts(path)
+    parts = {part: facts[f"test_{part}_in_half_precision"] for part in ("loss", "nll", "kl")}
+    return f"""# {name}
+
+{recipe.purpose}
+
+| | |
+|---|---|
+| data | {facts["data"]} |
+| licence note | {recipe.licence} |
+| recipe | `python -m course_utils.train {recipe.arguments}`, stored in half precision by `make weights` |
+| architecture | `{facts["model"]}` with {facts["arguments"]} |
+| seed | {facts["seed"]} |
+| test −ELBO | {parts["loss"]:.2f} nats per image (reconstruction {parts["nll"]:.2f}, KL {parts["kl"]:.2f}) |
+| size | {path.stat().st_size / 1e6:.1f} MB |
+| limits | {recipe.limits} |
+"""
+
+
+def write_checksums(folder: Path) -> None:
+    """List the SHA-256 of every weights file of the folder, in the format of sha256sum."""
+    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(folder.glob("*.safetensors"))]
+    _write(folder / CHECKSUMS, "".join(lines))
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make the named weights, or all of them."""
+    parser = argparse.ArgumentParser(prog="python -m tools.weights", description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(RECIPES)}; all of them by default")
+    names = parser.parse_args(argv).names or list(RECIPES)
+    unknown = [name for name in names if name not in RECIPES]
+    if unknown:
+        print(f"There is no recipe for {unknown[0]!r}. Choose from: {', '.join(RECIPES)}.", file=sys.stderr)
+        return 1
+    for name in names:
+        path = make(name, RECIPES[name])
+        print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
+    write_checksums(weights_dir())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
