@@ -99,9 +99,9 @@ def latent_scatter(
 
 def path_on_scatter(ax: Axes, paths: Mapping[str, ArrayLike]) -> Axes:
     """Named paths (steps, 2) over a map of codes: one line each with a dot at every step, drawn apart, in a legend."""
-    halo = [withStroke(linewidth=4, foreground="white")]
+    halo = [withStroke(linewidth=4, foreground="white")]  # zorder: over the dots, under the names
     for (name, path), style in zip(paths.items(), _cycle(STYLES)):
-        dots = {"color": COLOURS[1], "linestyle": style, "marker": "o", "markersize": 3.5, "zorder": 4}
+        dots = {"color": COLOURS[1], "linestyle": style, "marker": "o", "markersize": 3.5, "zorder": 2.5}
         ax.plot(*np.asarray(path).T, **dots, path_effects=halo, label=name)
     ax.legend(loc="upper left", fontsize=8, handlelength=4)
     return ax
