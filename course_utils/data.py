@@ -173,6 +173,7 @@ def _connection_problem(address: str) -> str:
             urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=CONNECT_SECONDS).close()
             outcome[0] = ""
         except urllib.error.HTTPError as error:
+            error.close()
             outcome[0] = "" if error.code < 500 else f"HTTP {error.code} from {address}"
         except (OSError, ValueError) as error:
             outcome[0] = f"no network: {getattr(error, 'reason', error)}"
