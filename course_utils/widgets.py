@@ -67,13 +67,13 @@ class _Map:
         self.picture = ipywidgets.Image(format="png")
 
     def mark(self, x: float, y: float) -> None:
-        """Paint a black cross with a white edge at the point (x, y) of the map."""
+        """Paint a black cross with a white edge at (x, y); the axes' margin is wider than the cross."""
         image = self.background.copy()
         column, row = self.to_pixels((x, y)).round().astype(int)
         row = len(image) - 1 - row
         for colour, half, reach in ((255, 2, 9), (0, 1, 8)):
-            image[max(row - half, 0) : row + half, max(column - reach, 0) : column + reach] = colour
-            image[max(row - reach, 0) : row + reach, max(column - half, 0) : column + half] = colour
+            image[row - half : row + half, column - reach : column + reach] = colour
+            image[row - reach : row + reach, column - half : column + half] = colour
         self.picture.value = _png(image)
 
 
