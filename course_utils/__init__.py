@@ -1,5 +1,6 @@
-"""The parts that the lessons share; importing it also makes `import torchvision` work beside a CPU-only torch."""
+"""The parts that the lessons share. Importing it makes `import torchvision` work beside a CPU-only torch."""
 
-from course_utils.runtime import mend_torchvision
+from course_utils.runtime import keep_freed_memory, mend_torchvision
 
 mend_torchvision()
+keep_freed_memory()

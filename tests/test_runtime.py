@@ -46,6 +46,33 @@ def test_torchvision_imports_after_course_utils(program):
     assert done.returncode == 0, done.stderr
 
 
+PAGE_FAULTS = """
+import resource, sys, torch
+if len(sys.argv) > 1:
+    import course_utils
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def step():
+    activations = [torch.ones(1_500_000) for _ in range(12)]
+step(), step()
+before = faults()
+for _ in range(10):
+    step()
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "confstr") or "glibc" not in (os.confstr("CS_GNU_LIBC_VERSION") or ""), reason="glibc only"
+)
+def test_freed_memory_is_used_again_instead_of_faulted_in_anew():
+    def page_faults(*with_course):
+        command = [sys.executable, "-c", PAGE_FAULTS, *with_course]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert page_faults("course_utils") < 0.5 * page_faults()
+
+
 def test_torchvision_need_not_be_installed(monkeypatch):
     monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(runtime, "_definitions", [])
