@@ -1,6 +1,6 @@
 # Lessons, tests and tools in one place: `make help` lists the targets. Every target sets up `.venv` first if it has to.
 PYTHON ?= python3
-PROFILE ?= quick
+PROFILE ?= $(or $(COURSE_PROFILE),quick)
 LESSONS ?= all
 
 BIN := .venv/bin
@@ -27,7 +27,7 @@ test: .venv  ## check style, unit tests and every lesson against its stored outp
 	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q
 
 lab: .venv  ## open the lessons in JupyterLab
-	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir=notebooks
+	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir=notebooks $(LABFLAGS)
 
 store: .venv  ## execute the lessons in full on real data and keep the outputs in notebooks/; LESSONS as above
 	@$(BIN)/python -m tools.lessons store $(LESSONS)

@@ -26,7 +26,7 @@ from torchvision.datasets.mnist import read_image_file, read_label_file
 from course_utils import celeba, drawn_faces, smiles, stand_ins
 from course_utils.batching import batches as batches  # part of this module's interface
 from course_utils.files import DataUnavailable as DataUnavailable
-from course_utils.files import atomic_path, damage_named
+from course_utils.files import damage_named
 from course_utils.runtime import course_root
 
 SPLITS = ("train", "test")
@@ -201,7 +201,7 @@ def _read_idx(folder: str) -> Callable[[Path, str], tuple[Tensor, Tensor, str] |
     def read(root: Path, split: str) -> tuple[Tensor, Tensor, str] | None:
         prefix = {"train": "train", "test": "t10k"}[split]
         paths = [root / folder / "raw" / f"{prefix}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
-        if not all(_unpacked(path) for path in paths):
+        if not all(path.exists() or _packed(path).exists() for path in paths):
             return None
         images = _parsed(read_image_file, paths[0])[:, None]
         labels = _parsed(read_label_file, paths[1])
@@ -211,19 +211,20 @@ def _read_idx(folder: str) -> Callable[[Path, str], tuple[Tensor, Tensor, str] |
     return read
 
 
-def _unpacked(path: Path) -> bool:
-    """Whether `path` is there, unpacked from a .gz beside it if need be."""
-    packed = path.with_name(path.name + ".gz")
-    if not path.exists() and packed.exists():
-        with damage_named(packed), gzip.open(packed) as source, atomic_path(path) as scratch:
-            with scratch.open("wb") as target:
-                shutil.copyfileobj(source, target)
-    return path.exists()
+def _packed(path: Path) -> Path:
+    return path.with_name(path.name + ".gz")
 
 
 def _parsed(reader: Callable[[str], Tensor], path: Path) -> Tensor:
-    with damage_named(path):
-        return reader(str(path))
+    """Read an idx file; a .gz in its place is unpacked to a scratch file, so that a read-only folder serves as well."""
+    if path.exists():
+        with damage_named(path):
+            return reader(str(path))
+    with tempfile.TemporaryDirectory() as scratch, damage_named(_packed(path)), gzip.open(_packed(path)) as source:
+        unpacked = Path(scratch) / path.name
+        with unpacked.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        return reader(str(unpacked))
 
 
 def _require_pairs(images: Tensor, labels: Tensor, shape: tuple[int, ...], path: Path) -> None:

@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, DataUnavailable, TrainingDiverged, CheckpointError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    if metrics["stopped"]:
+        _say_how_to_go_on(arguments.resume)
     print(json.dumps(metrics), flush=True)
     return 130 if metrics["stopped"] else 0
 
@@ -37,6 +39,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     """One run as described by the parsed arguments; its metrics (nats per image), also stored in the checkpoint."""
     for path in filter(None, (arguments.out, arguments.resume)):
         require_writable(path)
+    _say_where_it_starts(arguments.resume)
     generator = seed_everything(arguments.seed)
     with redirect_stdout(sys.stderr):
         images, test = load(arguments.data, "train"), load(arguments.data, "test")
@@ -70,6 +73,17 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.out:
         save_checkpoint(arguments.out, model, **metrics, recipe=recipe_of(arguments), history=history.train)
     return metrics
+
+
+def _say_where_it_starts(resume: Path | None) -> None:
+    if resume is not None:
+        start = "going on from" if resume.exists() else "starting anew, with the run kept in"
+        print(f"{start} {resume}", file=sys.stderr)
+
+
+def _say_how_to_go_on(resume: Path | None) -> None:
+    how = "Call the same command again" if resume else "Add --resume FILE next time"
+    print(f"Interrupted; unfinished epochs are not in the losses. {how} to go on.", file=sys.stderr)
 
 
 def recipe_of(arguments: argparse.Namespace) -> dict[str, Any]:

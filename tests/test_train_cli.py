@@ -85,4 +85,14 @@ def test_ctrl_c_prints_the_metrics_so_far_and_exits_130(monkeypatch, capsys):
 
     monkeypatch.setattr(training._Run, "step", step)
     assert train.main(["--epochs", "2", "--batch-size", "256", "--latent-dim", "3"]) == 130
-    assert json.loads(capsys.readouterr().out)["stopped"] == "interrupted in epoch 2 of 2"
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["stopped"] == "interrupted in epoch 2 of 2"
+    assert "Add --resume FILE next time to go on" in captured.err
+
+
+def test_a_resumed_run_says_where_it_starts(tmp_path, capsys):
+    command = [*QUICK, "--resume", str(tmp_path / "run")]
+    assert train.main(command) == 0
+    assert "starting anew, with the run kept in" in capsys.readouterr().err
+    assert train.main(command) == 0
+    assert "going on from" in capsys.readouterr().err
