@@ -31,11 +31,15 @@ lab: .venv  ## open the lessons in JupyterLab
 
 store: .venv  ## execute the lessons in full on real data and keep the outputs in notebooks/; LESSONS as above
 	@$(BIN)/python -m tools.lessons store $(LESSONS)
+	@$(BIN)/python -m tools.pictures
 
 lint: .venv  ## restore the style of code and notebooks
-	@$(BIN)/ruff check --fix --quiet
-	@$(BIN)/ruff format --quiet
-	@$(BIN)/python -m tools.normal_form --write
+	@failed=0; \
+	$(BIN)/ruff check --fix --quiet || failed=1; \
+	$(BIN)/ruff format --quiet || failed=1; \
+	$(BIN)/python -m tools.normal_form --write || failed=1; \
+	$(BIN)/python -m tools.pictures || failed=1; \
+	exit $$failed
 
 bench: .venv  ## run the lecture's training recipe beside ours
 	@$(BIN)/python -m benchmarks.recipes

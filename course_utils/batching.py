@@ -20,7 +20,8 @@ def batches(
 ) -> Iterator[Tensor]:
     """Yield float32 batches (<= batch_size, c, h, w) in [0, 1] on `device`; shuffled if a CPU `generator` is given.
 
-    One gather and one division per batch replace the per-image decoding of a `DataLoader`. The last batch may be smaller.
+    One gather and one division per batch replace the per-image decoding of a `DataLoader`. The last batch may be
+    smaller.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")

@@ -66,7 +66,7 @@ def read_tensors(path: str | Path, expected: Mapping[str, Tensor]) -> dict[str, 
 
 
 def save_checkpoint(path: str | Path, model: nn.Module, **facts: Any) -> Path:
-    """Write `model` (with .name and .arguments) to PATH.safetensors and its facts to PATH.json as well; return the first."""
+    """Write `model` (with .name, .arguments) to PATH.safetensors and its facts to PATH.json; return the first."""
     path = Path(path).with_suffix(".safetensors")
     facts = {"model": model.name, "arguments": model.arguments, **facts}
     write_tensors(path, model.state_dict(), facts)
@@ -76,16 +76,19 @@ def save_checkpoint(path: str | Path, model: nn.Module, **facts: Any) -> Path:
 
 
 def load_checkpoint(path: str | Path, build: Callable[..., nn.Module]) -> tuple[nn.Module, dict[str, Any]]:
-    """The model that `build(name, **arguments)` makes from a checkpoint's facts, with its weights, in eval mode; the facts.
+    """The model that `build(name, **arguments)` makes from a checkpoint's facts, in eval mode, and those facts.
 
-    The network is laid out without memory first, so a file that asks for a giant is refused before anything is allocated.
+    The network is laid out without memory first, so a file that asks for a giant is refused before anything is
+    allocated.
     """
     facts = read_facts(path)
     try:
         with torch.device("meta"):
             model = build(facts["model"], **facts["arguments"])
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} does not say which model it holds ({error}). Train and save it again.") from error
+        raise CheckpointError(
+            f"{path} does not say which model it holds ({error}). Train and save it again."
+        ) from error
     tensors = read_tensors(path, model.state_dict())
     model.load_state_dict(tensors, assign=True)
     for parameter in model.parameters():
@@ -107,4 +110,6 @@ def _opened(path: str | Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except SafetensorError as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}). Train and save it again.") from error
+        raise CheckpointError(
+            f"{path} is damaged or not a safetensors file ({error}). Train and save it again."
+        ) from error

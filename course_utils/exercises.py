@@ -9,18 +9,21 @@ import numpy as np
 def feedback(answer: Any, expected: Any, mistakes: Mapping[str, Any] | None = None, *, rtol: float = 1e-4) -> str:
     """One sentence: not answered yet, right, or what is wrong with `answer` (numbers or arrays, by shape and value).
 
-    `mistakes` maps a sentence about a common mistake to the value that this mistake gives; the first that matches is told.
+    `mistakes` maps a sentence about a common mistake to the value that this mistake gives; the first that matches is
+    told.
     """
     if answer is None or answer is Ellipsis:
         return "Not answered yet: replace the placeholder in the cell above, run it, then run this cell again."
     try:
         got, want = _numbers(answer), _numbers(expected)
     except (TypeError, ValueError):
-        return f"Not yet: expected {_describe(expected)}, got {type(answer).__name__}. Return numbers, not text or objects."
+        return f"Not yet: expected {_describe(expected)}, got {type(answer).__name__}. Return numbers, not objects."
     if got.shape != want.shape:
         return f"Not yet: expected shape {want.shape}, got {got.shape}. {_told(mistakes, got, rtol)}".rstrip()
     if not np.isfinite(got).all():
-        return "Not yet: your answer contains NaN or infinity. Look for a log of zero, a division by zero or an overflow."
+        return (
+            "Not yet: your answer contains NaN or infinity. Look for a log of zero, a division by zero or an overflow."
+        )
     if np.allclose(got, want, rtol=rtol, atol=rtol):
         return "Right."
     return f"Not yet: {_told(mistakes, got, rtol) or _difference(got, want)}"

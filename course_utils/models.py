@@ -42,7 +42,7 @@ def check_latents(z: Tensor, latent_dim: int) -> None:
 
 
 class Encoder(nn.Module):
-    """Strided 3x3 convolutions that halve the image, one hidden layer, two heads: (n, c, h, w) -> mu, logvar, each (n, d)."""
+    """3x3 convolutions of stride 2, one hidden layer, two heads: (n, c, h, w) -> mu, logvar, each (n, d)."""
 
     def __init__(self, image_shape: ImageShape, channels: tuple[int, ...], hidden: int, latent_dim: int) -> None:
         super().__init__()

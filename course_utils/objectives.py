@@ -19,7 +19,8 @@ class NegativeElbo(NamedTuple):
 def reparameterize(mu: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """z = mu + exp(logvar / 2) * eps with eps ~ N(0, I), differentiable in both: (batch, d), (batch, d) -> (batch, d).
 
-    `eps` is drawn on the generator's device, so a CPU generator gives the same noise on a GPU.  [Kingma & Welling 2014, 2.4]
+    `eps` is drawn on the generator's device, so a CPU generator gives the same noise on a GPU.  [Kingma & Welling 2014,
+    2.4]
     """
     where = mu.device if generator is None else generator.device
     eps = torch.randn(mu.shape, generator=generator, device=where, dtype=mu.dtype).to(mu.device)
@@ -27,7 +28,7 @@ def reparameterize(mu: Tensor, logvar: Tensor, generator: torch.Generator | None
 
 
 def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, exp(logvar)) || N(0, I)) per image, in nats: (batch, d), (batch, d) -> (batch,).  [Kingma & Welling 2014, B]
+    """KL(N(mu, exp(logvar)) || N(0, I)) per image, in nats: (batch, d) twice -> (batch,).  [Kingma & Welling 2014, B]
 
     Written with expm1, which keeps its digits near logvar = 0, where exp(logvar) - 1 loses them.
     """
@@ -61,8 +62,8 @@ def negative_elbo(
 ) -> NegativeElbo:
     """-log p(x | z) + beta KL(q(z | x) || N(0, I)) per image, in nats; the negative of the ELBO at beta = 1.
 
-    Shapes (batch, c, h, w) twice, then (batch, d) twice. Pixels are Bernoulli with these logits, or, where `sigma2` is given,
-    Gaussian around sigmoid(x_logits) with that variance.
+    Shapes (batch, c, h, w) twice, then (batch, d) twice. Pixels are Bernoulli with these logits or, where `sigma2` is
+    given, Gaussian around sigmoid(x_logits) with that variance.
     """
     nll = bernoulli_nll(x_logits, x) if sigma2 is None else gaussian_nll(x_logits.sigmoid(), x, sigma2)
     kl = gaussian_kl(mu, logvar)

@@ -46,7 +46,7 @@ def loss_curves(
 
 
 def loss_parts(axes: Sequence[Axes], runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Sequence[Axes]:
-    """Each part of the loss on its own axes, all runs on each: {"one-cycle": {"loss": [...], "nll": [...], "kl": [...]}}."""
+    """Each part of the loss on its own axes, all runs on each: {"one-cycle": {"loss": [...], ...}, ...}."""
     names = next(iter(runs.values()))
     for ax, part in zip(axes, names, strict=True):
         loss_curves(ax, {run: parts[part] for run, parts in runs.items()}, title=part)
@@ -54,13 +54,14 @@ def loss_parts(axes: Sequence[Axes], runs: Mapping[str, Mapping[str, Sequence[fl
 
 
 def kl_per_dimension(ax: Axes, kl: ArrayLike, *, threshold: float = 0.01, title: str = "") -> Axes:
-    """Mean KL of every latent dimension (d,), largest first; dimensions below `threshold` nats are hatched as inactive."""
+    """Mean KL of every latent dimension (d,), largest first; those below `threshold` nats are hatched as inactive."""
     kl = np.sort(np.asarray(kl, dtype=float))[::-1]
     active = kl > threshold
     bars = ax.bar(range(len(kl)), kl, color=np.where(active, COLOURS[0], "white"), edgecolor=COLOURS[0])
     for bar, is_active in zip(bars, active, strict=True):
         bar.set_hatch("" if is_active else "////")
     ax.set(xlabel="latent dimension, sorted", ylabel="KL, nats per image", title=title)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     return ax
 
 

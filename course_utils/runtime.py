@@ -50,8 +50,8 @@ def course_root() -> Path:
 def mend_torchvision() -> None:
     """Declare the operators that torchvision looks up on import, only where its compiled library cannot load.
 
-    A CPU-only torch beside a torchvision built for CUDA fails with "operator torchvision::nms does not exist". Data sets,
-    transforms and `make_grid` need none of those operators; calling `torchvision.ops.nms` itself stays an error.
+    A CPU-only torch beside a torchvision built for CUDA fails with "operator torchvision::nms does not exist". Data
+    sets, transforms and `make_grid` need none of those operators; calling `torchvision.ops.nms` itself stays an error.
     """
     spec = importlib.util.find_spec("torchvision")
     if _definitions or spec is None or not spec.submodule_search_locations:

@@ -34,8 +34,8 @@ def digits(split: str) -> tuple[Tensor, Tensor]:
 def photograph_patches(split: str) -> tuple[Tensor, Tensor]:
     """32x32 colour patches of scikit-learn's two photographs: uint8 (n, 3, 32, 32), labels (n,) into PATCH_CLASSES.
 
-    A label says which photograph a patch shows and whether it is lighter than that photograph's mean. "test" is cut from the
-    middle quarter of the rows and "train" from the rest, so no test pixel was seen in training.
+    A label says which photograph a patch shows and whether it is lighter than that photograph's mean. "test" is cut
+    from the middle quarter of the rows and "train" from the rest, so no test pixel was seen in training.
     """
     rng = np.random.default_rng(SPLIT_SEEDS[split])
     patches, labels = [], []

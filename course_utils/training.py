@@ -20,7 +20,7 @@ PRECISIONS = ("auto", "float32")
 
 
 class Objective(Protocol):
-    """Called as objective(x, *model(x)); returns a named tuple of per-image losses in nats, the first to be minimised."""
+    """Called as objective(x, *model(x)); returns a named tuple of per-image losses in nats, the first to minimise."""
 
     def __call__(self, x: Tensor, *output: Tensor) -> Any: ...
 
@@ -31,7 +31,7 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass
 class History:
-    """Mean losses in nats per image: one entry per finished epoch in `train` (and in `test`, where it was asked for)."""
+    """Mean losses in nats per image: one entry per finished epoch in `train`, and in `test` where it was asked for."""
 
     train: list[Losses] = field(default_factory=list)
     test: list[Losses] = field(default_factory=list)
@@ -58,12 +58,12 @@ def fit(
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> History:
-    """Minimise the objective's first part with Adam over uint8 or [0, 1] images (n, c, h, w), in place; return the losses.
+    """Minimise the objective's first part with Adam over uint8 or [0, 1] images (n, c, h, w), in place.
 
-    `learning_rate` is the peak of a one-cycle schedule or a constant rate. `precision` is "float32" or "auto": bfloat16 where
-    the processor computes in it. With `checkpoint`, every epoch is written there and an interrupted call goes on from the
-    last one, to the same result. Ctrl-C returns early with `stopped` set.  ValueError for bad arguments, TrainingDiverged
-    where the loss is lost.
+    `learning_rate` is the peak of a one-cycle schedule or a constant rate. `precision` is "float32" or "auto": bfloat16
+    where the processor computes in it. With `checkpoint`, every epoch is written there and an interrupted call goes on
+    from the last one, to the same result. Ctrl-C returns early with `stopped` set.  ValueError for bad arguments,
+    TrainingDiverged where the loss is lost.
     """
     settings = {
         "epochs": epochs,
@@ -176,7 +176,7 @@ class _Run:
         facts = read_facts(path)
         if facts.get("settings") != self.settings:
             raise CheckpointError(
-                f"{path} belongs to another run: it was made with {facts.get('settings')}, this one has {self.settings}. "
+                f"{path} belongs to another run: made with {facts.get('settings')}, this one has {self.settings}. "
                 "Delete the file to start afresh, or call fit with the same settings."
             )
         parameters = list(self.model.parameters())
@@ -246,7 +246,8 @@ def _diagnosis(losses: Losses, epoch: int, learning_rate: float) -> str:
         "kl": "a log-variance grew until exp(logvar) overflowed",
         "nll": "the reconstruction overflowed: a variance too close to zero, or images that are not in [0, 1]",
     }
+    cause = causes.get(bad, "too large a step")
     return (
-        f"Training diverged in epoch {epoch}: {bad} is {losses[bad]}. Likely cause: {causes.get(bad, 'too large a step')}. "
-        f"Build the model afresh and try a learning rate below {learning_rate:g}, or look for a division or log in your loss."
+        f"Training diverged in epoch {epoch}: {bad} is {losses[bad]}. Likely cause: {cause}. Build the model afresh "
+        f"and try a learning rate below {learning_rate:g}, or look for a division or log in your loss."
     )

@@ -116,7 +116,9 @@ def test_facts_that_ask_for_a_giant_model_are_refused_before_allocation(tmp_path
         load_checkpoint(path, build)
 
 
-@pytest.mark.parametrize("facts", [{}, {"model": "conv"}, {"model": "resnet", "arguments": {}}, {"model": "conv", "arguments": {"x": 1}}])
+@pytest.mark.parametrize(
+    "facts", [{}, {"model": "conv"}, {"model": "resnet", "arguments": {}}, {"model": "conv", "arguments": {"x": 1}}]
+)
 def test_facts_that_name_no_model_are_refused(tmp_path, facts):
     path = write_tensors(tmp_path / "odd", small().state_dict(), facts)
     with pytest.raises(CheckpointError, match="does not say which model it holds"):

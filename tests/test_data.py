@@ -1,4 +1,4 @@
-"""Image sets: real formats written by the test, a real HTTP server on this machine, and every fault named with its cure."""
+"""Image sets: real formats written by the test, a real HTTP server on loopback, every fault named with its cure."""
 
 import errno
 import gc
@@ -156,7 +156,10 @@ def test_a_cifar_pickle_that_calls_something_is_refused_and_not_run(fresh, tmp_p
 
     write_python_cifar(fresh)
     (fresh / "cifar-10-batches-py" / "data_batch_2").write_bytes(pickle.dumps({"data": Trap(), "labels": []}))
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(DataUnavailable, match="data_batch_2 is damaged.*UnpicklingError"):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(DataUnavailable, match="data_batch_2 is damaged.*UnpicklingError"),
+    ):
         patch.setenv("COURSE_DATA", "real")
         load("cifar10")
     assert not (tmp_path / "trapped").exists()
@@ -167,7 +170,11 @@ def test_a_cifar_pickle_that_calls_something_is_refused_and_not_run(fresh, tmp_p
 
 @pytest.mark.parametrize(
     ("name", "sizes", "shape"),
-    [("mnist", (1498, 299), (1, 28, 28)), ("fashion_mnist", (1498, 299), (1, 28, 28)), ("cifar10", (5000, 1000), (3, 32, 32))],
+    [
+        ("mnist", (1498, 299), (1, 28, 28)),
+        ("fashion_mnist", (1498, 299), (1, 28, 28)),
+        ("cifar10", (5000, 1000), (3, 32, 32)),
+    ],
 )
 def test_stand_ins_have_the_shape_of_the_real_set(monkeypatch, name, sizes, shape):
     monkeypatch.setenv("COURSE_DATA", "bundled")
@@ -181,7 +188,9 @@ def test_stand_ins_have_the_shape_of_the_real_set(monkeypatch, name, sizes, shap
 
 
 def test_enlarged_digits_are_the_original_digits():
-    images, labels = (torch.cat(parts) for parts in zip(stand_ins.digits("train"), stand_ins.digits("test"), strict=True))
+    images, labels = (
+        torch.cat(parts) for parts in zip(stand_ins.digits("train"), stand_ins.digits("test"), strict=True)
+    )
     assert sorted(labels.tolist()) == sorted(load_digits().target.tolist())
     small = torch.nn.functional.adaptive_avg_pool2d(images[:, :, 4:24, 4:24].float() / 255, 4).flatten(1)
     first = torch.tensor(load_digits().images[0], dtype=torch.float32)[None, None] / 16
@@ -243,7 +252,10 @@ def test_a_download_is_read_and_kept(fresh, server, monkeypatch):
 def test_a_cifar_download_is_read(fresh, server, monkeypatch):
     folder = server / "cifar-10-batches-py"
     folder.mkdir()
-    files = {name: pickle.dumps(cifar_dict(), protocol=2) for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]}
+    files = {
+        name: pickle.dumps(cifar_dict(), protocol=2)
+        for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
+    }
     files["batches.meta"] = pickle.dumps({"label_names": list(data.CIFAR10_CLASSES)})
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -251,17 +263,25 @@ def test_a_cifar_download_is_read(fresh, server, monkeypatch):
         archive.add(folder, "cifar-10-batches-py")
     md5 = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
     monkeypatch.setattr(datasets.CIFAR10, "url", f"{datasets.MNIST.mirrors[0]}cifar-10-python.tar.gz")
-    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", hashlib.md5((server / "cifar-10-python.tar.gz").read_bytes()).hexdigest())
-    monkeypatch.setattr(datasets.CIFAR10, "train_list", [[f"data_batch_{i}", md5[f"data_batch_{i}"]] for i in range(1, 6)])
+    monkeypatch.setattr(
+        datasets.CIFAR10, "tgz_md5", hashlib.md5((server / "cifar-10-python.tar.gz").read_bytes()).hexdigest()
+    )
+    monkeypatch.setattr(
+        datasets.CIFAR10, "train_list", [[f"data_batch_{i}", md5[f"data_batch_{i}"]] for i in range(1, 6)]
+    )
     monkeypatch.setattr(datasets.CIFAR10, "test_list", [["test_batch", md5["test_batch"]]])
-    monkeypatch.setattr(datasets.CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": md5["batches.meta"]})
+    monkeypatch.setattr(
+        datasets.CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": md5["batches.meta"]}
+    )
     point_to(monkeypatch, "cifar10", datasets.CIFAR10.url)
     assert load("cifar10").images.shape == (30, 3, 32, 32)
     assert left_in(fresh / "cifar-10-batches-py") == sorted(files)
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda content: b"<html>quota exceeded</html>", lambda content: content[:-20]], ids=["html page", "truncated"]
+    "spoil",
+    [lambda content: b"<html>quota exceeded</html>", lambda content: content[:-20]],
+    ids=["html page", "truncated"],
 )
 def test_a_wrong_archive_leaves_nothing_and_says_so(fresh, server, monkeypatch, capsys, spoil):
     serve_mnist(server, monkeypatch, spoil)
@@ -337,7 +357,9 @@ def damage_mixed(raw):
 def test_damaged_files_are_named_and_never_taken_for_whole(fresh, monkeypatch, damage):
     damage(write_mnist(fresh))
     monkeypatch.setenv("COURSE_DATA", "real")
-    with pytest.raises(DataUnavailable, match=r"train-(images|labels)-idx\d-ubyte (is damaged|holds images).*(Delete it|Replace both)"):
+    with pytest.raises(
+        DataUnavailable, match=r"train-(images|labels)-idx\d-ubyte (is damaged|holds images).*(Delete it|Replace both)"
+    ):
         load("mnist")
 
 

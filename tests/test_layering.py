@@ -90,5 +90,6 @@ def _calls_print(source: str) -> bool:
 
 
 def test_the_detector_sees_every_form_of_import():
-    source = "from course_utils.a import x\nimport course_utils.b\nfrom course_utils import c\ndef f():\n    import course_utils.d\n"
+    source = "from course_utils.a import x\nimport course_utils.b\nfrom course_utils import c\n"
+    source += "def f():\n    import course_utils.d\n"
     assert imports_of_ours(source) == {"a", "b", "c", "d"}

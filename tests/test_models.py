@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_utils.models import MODELS, ConvAutoencoder, ConvVAE, DCGANVAE, UnstridedVAE, build, halved_sizes
+from course_utils.models import DCGANVAE, MODELS, ConvAutoencoder, ConvVAE, UnstridedVAE, build, halved_sizes
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 30, 27)]
 
@@ -72,7 +72,7 @@ def test_halved_sizes_follow_the_convolution_formula():
         (torch.rand(2, 3, 28, 28), r"got shape \(2, 3, 28, 28\)"),
         (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), r"got torch.uint8.*to_unit"),
         (torch.rand(2, 1, 28, 28) * 255, r"values from .* Undo any normalisation"),
-        (torch.rand(2, 1, 28, 28) - 0.5, r"values in \[0, 1\], got values from -0\.5"),
+        (torch.full((2, 1, 28, 28), -0.25), r"values in \[0, 1\], got values from -0\.25"),
         (torch.full((2, 1, 28, 28), float("nan")), "got values from nan"),
     ],
 )

@@ -58,7 +58,10 @@ def test_kl_keeps_its_digits_near_the_prior(logvar):
 
 
 def test_kl_at_the_extremes():
-    small, large = gaussian_kl(torch.zeros(1, 1), torch.tensor([[-200.0]])), gaussian_kl(torch.zeros(1, 1), torch.tensor([[200.0]]))
+    small, large = (
+        gaussian_kl(torch.zeros(1, 1), torch.tensor([[-200.0]])),
+        gaussian_kl(torch.zeros(1, 1), torch.tensor([[200.0]])),
+    )
     assert small.item() == pytest.approx(0.5 * (200 - 1))
     assert large.item() == math.inf
 

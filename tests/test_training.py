@@ -13,7 +13,9 @@ from course_utils.models import ConvAutoencoder, ConvVAE
 from course_utils.objectives import bernoulli_nll, negative_elbo
 from course_utils.training import TrainingDiverged, evaluate, fit
 
-IMAGES = torch.randint(0, 256, (40, 1, 1, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).repeat(1, 1, 8, 8)
+IMAGES = torch.randint(0, 256, (40, 1, 1, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).repeat(
+    1, 1, 8, 8
+)
 QUIET = {"batch_size": 16, "progress": False}
 
 
@@ -51,14 +53,30 @@ def weights(model):
 
 def test_one_adam_step_moves_by_the_learning_rate():
     model = OneNumber()
-    fit(model, IMAGES, distance_to_one, epochs=1, generator=dice(), batch_size=40, learning_rate=0.1, schedule="constant", progress=False)
+    fit(
+        model,
+        IMAGES,
+        distance_to_one,
+        epochs=1,
+        generator=dice(),
+        batch_size=40,
+        learning_rate=0.1,
+        schedule="constant",
+        progress=False,
+    )
     assert model.w.item() == pytest.approx(0.1, rel=1e-5)
 
 
 def test_history_holds_the_mean_over_images_not_over_batches():
     model = OneNumber()
     history = fit(
-        model, IMAGES, lambda x, w: Distance(x.mean(dim=(1, 2, 3)) + 0 * w), epochs=1, generator=dice(), batch_size=32, progress=False
+        model,
+        IMAGES,
+        lambda x, w: Distance(x.mean(dim=(1, 2, 3)) + 0 * w),
+        epochs=1,
+        generator=dice(),
+        batch_size=32,
+        progress=False,
     )
     assert history.column("loss") == [pytest.approx(IMAGES.double().mean().item() / 255, rel=1e-4)]
 
@@ -82,7 +100,9 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_nothing(monkeypatch):
 def test_fit_lowers_the_loss_of_a_vae_and_reports_both_parts():
     model = small_vae()
     before = evaluate(model, IMAGES, negative_elbo)
-    history = fit(model, IMAGES, negative_elbo, epochs=20, generator=dice(), test_images=IMAGES, learning_rate=1e-2, **QUIET)
+    history = fit(
+        model, IMAGES, negative_elbo, epochs=20, generator=dice(), test_images=IMAGES, learning_rate=1e-2, **QUIET
+    )
     after = evaluate(model, IMAGES, negative_elbo)
     assert after["loss"] < 0.95 * before["loss"]
     assert after == history.test[-1]
@@ -183,7 +203,10 @@ def test_a_checkpoint_of_another_run_is_refused_in_words(tmp_path):
     ("objective", "message"),
     [
         (lambda x, x_logits, mu, logvar: negative_elbo(x, x_logits, mu, logvar + 1e4), "kl is inf.*log-variance"),
-        (lambda x, x_logits, mu, logvar: negative_elbo(x, x_logits * math.nan, mu, logvar), "nll is nan.*reconstruction"),
+        (
+            lambda x, x_logits, mu, logvar: negative_elbo(x, x_logits * math.nan, mu, logvar),
+            "nll is nan.*reconstruction",
+        ),
         (lambda x, x_logits, mu, logvar: Distance(mu.sum(dim=1) * math.inf), "loss is .*step"),
     ],
 )
@@ -211,7 +234,9 @@ def test_bad_arguments_are_refused_in_words(options, message):
 
 def test_evaluate_is_the_mean_of_all_images_whatever_the_batch_size():
     model = OneNumber()
-    parts = [evaluate(model, IMAGES, lambda x, w: Distance(x.mean(dim=(1, 2, 3))), batch_size=n)["loss"] for n in (7, 40)]
+    parts = [
+        evaluate(model, IMAGES, lambda x, w: Distance(x.mean(dim=(1, 2, 3))), batch_size=n)["loss"] for n in (7, 40)
+    ]
     assert parts == [pytest.approx(IMAGES.double().mean().item() / 255)] * 2
 
 

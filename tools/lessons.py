@@ -24,6 +24,11 @@ from tools.normal_form import ROOT, normalise, write
 
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "build" / "lessons"
+PAPERMILL = {
+    "kernel_name": "python3",
+    "language": "python",
+    "extra_arguments": ["--IPKernelApp.log_level=ERROR"],  # a notice about loopback ports is nothing to read each time
+}
 COLUMNS = ("lesson", "seconds", "data", "headline")
 
 
@@ -72,19 +77,20 @@ def kernel_environment(**settings: str) -> None:
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [own, os.environ.get("JUPYTER_PATH")]))
 
 
-def execute(lesson: Path, build: Path) -> tuple[Outcome, NotebookNode]:
-    """Execute a lesson beside its neighbours and return how it went, with the executed notebook in normal form."""
+def execute(lesson: Path, build: Path) -> tuple[Outcome, NotebookNode | None]:
+    """Execute a lesson beside its neighbours: how it went, and as far as it came the notebook in normal form."""
     start, error = time.perf_counter(), None
     output = build / lesson.name
-    output.unlink(missing_ok=True)
+    for stale in (output, output.with_suffix(".html")):
+        stale.unlink(missing_ok=True)
     try:
         with warnings.catch_warnings(action="ignore"):
-            papermill.execute_notebook(lesson, output, kernel_name="python3", language="python", cwd=lesson.parent)
+            papermill.execute_notebook(lesson, output, cwd=lesson.parent, **PAPERMILL)
     except Exception as raised:  # whatever stops a lesson must not stop the next one
         error = raised
     seconds = time.perf_counter() - start
     if not output.exists():
-        return Outcome(lesson.stem, seconds, failure=_sentence(lesson, None, error)), nbformat.v4.new_notebook()
+        return Outcome(lesson.stem, seconds, failure=_sentence(lesson, None, error)), None
     nb = nbformat.v4.reads(output.read_text(encoding="utf-8"))
     failure = _failure(lesson, nb, error)
     nb = normalise(nb)
@@ -95,7 +101,8 @@ def _failure(lesson: Path, nb: NotebookNode, error: Exception | None) -> str:
     for cell in nb.cells:
         for output in cell.get("outputs", []):
             if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", []):
-                return f"{lesson.stem} failed in cell {cell.id} with {output.ename}: {output.evalue}"
+                reason = " ".join(output.evalue.split())
+                return f"{lesson.stem} failed in cell {cell.id} with {output.ename}: {reason}"
     if error is None or isinstance(error, PapermillExecutionError):  # papermill also raises where a cell is meant to
         return ""
     begun = [cell.id for cell in nb.cells if cell.metadata.get("papermill", {}).get("start_time")]
@@ -104,7 +111,7 @@ def _failure(lesson: Path, nb: NotebookNode, error: Exception | None) -> str:
 
 def _sentence(lesson: Path, cell: str | None, error: Exception | None) -> str:
     where = f"in cell {cell}" if cell else "before its first cell"
-    reason = str(error).strip().split("\n")[0]
+    reason = " ".join(str(error).split())
     return f"{lesson.stem} failed {where} with {type(error).__name__}: {reason}"
 
 
@@ -132,10 +139,12 @@ def run(lessons: Iterable[Path], build: Path = BUILD) -> list[Outcome]:
     build.mkdir(parents=True, exist_ok=True)
     outcomes = []
     for lesson in lessons:
+        print(lesson.stem, file=sys.stderr)
         outcome, nb = execute(lesson, build)
-        write(nb, build / lesson.name)
-        page, _ = HTMLExporter(embed_images=True).from_notebook_node(nb, {"metadata": {"name": lesson.stem}})
-        (build / lesson.name).with_suffix(".html").write_text(page, encoding="utf-8")
+        if nb:
+            write(nb, build / lesson.name)
+            page, _ = HTMLExporter().from_notebook_node(nb, {"metadata": {"name": lesson.stem}})
+            (build / lesson.name).with_suffix(".html").write_text(page, encoding="utf-8")
         outcomes.append(outcome)
     return outcomes
 
@@ -145,8 +154,9 @@ def store(lessons: Iterable[Path], build: Path = BUILD) -> list[Outcome]:
     build.mkdir(parents=True, exist_ok=True)
     outcomes = []
     for lesson in lessons:
+        print(lesson.stem, file=sys.stderr)
         outcome, nb = execute(lesson, build)
-        if not outcome.failure:
+        if nb and not outcome.failure:
             write(nb, lesson)
         outcomes.append(outcome)
     return outcomes
@@ -166,7 +176,7 @@ def main(argv: Sequence[str] | None = None, notebooks: Path = NOTEBOOKS, build: 
     parser.add_argument("command", choices=("run", "store"))
     parser.add_argument("--profile", choices=("quick", "full"), default="quick", help="for run; store is always full")
     parser.add_argument("lessons", nargs="*", help='numbers or names, e.g. 01 04 (default: "all")')
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     try:
         lessons = select(args.lessons, notebooks)
     except UnknownLesson as error:
