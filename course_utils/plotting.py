@@ -1,14 +1,20 @@
 """Figures: every function draws arrays on the axes it is given, and returns the axes."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 COLOURS = ("#0b5fa5", "#d1495b", "#2e8b57", "#e0a100", "#6a4c93")  # distinct in greyscale and for colour-blind readers
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
+CLASS_COLOURS = (  # ten that a reader with any two kinds of cones can tell apart
+    *("#0000cc", "#e6b300", "#4d4d00", "#00b3e6", "#99804d"),
+    *("#66cc99", "#000000", "#6680ff", "#1a0066", "#4d6699"),
+)
 
 
 def image_grid(ax: Axes, images: ArrayLike, *, columns: int = 8, title: str = "", captions: Sequence[str] = ()) -> Axes:
@@ -22,13 +28,17 @@ def image_grid(ax: Axes, images: ArrayLike, *, columns: int = 8, title: str = ""
     return ax
 
 
-def image_rows(ax: Axes, rows: Mapping[str, ArrayLike], *, title: str = "") -> Axes:
-    """Rows of images under each other, each named at its left: {"original": (n, c, h, w), "reconstruction": ...}."""
+def image_rows(ax: Axes, rows: Mapping[str, ArrayLike], *, title: str = "", captions: Sequence[str] = ()) -> Axes:
+    """Rows of images under each other, each named at its left: {"original": (n, c, h, w), "reconstruction": ...}.
+
+    `captions` name the columns, below the last row.
+    """
     stacked = [_as_pixels(images) for images in rows.values()]
-    height = stacked[0].shape[2] + 1
+    height, width = (side + 1 for side in stacked[0].shape[2:])
     sheet, _ = _sheet(np.concatenate(stacked), max(len(images) for images in stacked))
     _show(ax, sheet, title)
     ax.set_yticks([(i + 0.5) * height - 0.5 for i in range(len(rows))], list(rows), fontsize=9)
+    ax.set_xticks([(i + 0.5) * width - 0.5 for i in range(len(captions))], list(captions), fontsize=8)
     ax.tick_params(length=0)
     return ax
 
@@ -62,6 +72,51 @@ def kl_per_dimension(ax: Axes, kl: ArrayLike, *, threshold: float = 0.01, title:
         bar.set_hatch("" if is_active else "////")
     ax.set(xlabel="latent dimension, sorted", ylabel="KL, nats per image", title=title)
     ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax
+
+
+def latent_scatter(
+    ax: Axes, codes: ArrayLike, labels: ArrayLike, names: Sequence[str] = (), *, most: int = 1500, title: str = ""
+) -> Axes:
+    """The first `most` codes (n, 2) as dots coloured by label (n,), each class's name at the median of all its codes.
+
+    Names stand on the map itself, so that nobody has to match colours with a legend.
+    """
+    codes, labels = np.asarray(codes, dtype=float), np.asarray(labels)
+    if codes.ndim != 2 or codes.shape[1] != 2 or labels.shape != codes.shape[:1]:
+        raise ValueError(f"Expected codes (n, 2) and labels (n,), got {codes.shape} and {labels.shape}.")
+    halo = [withStroke(linewidth=3, foreground="white")]
+    for label, colour in zip(np.unique(labels), _cycle(CLASS_COLOURS)):
+        shown, own = codes[:most][labels[:most] == label], codes[labels == label]
+        ax.scatter(*shown.T, s=7, color=colour, linewidths=0, alpha=0.7)
+        name = names[int(label)] if len(names) else str(label)
+        x, y = np.median(own, axis=0)
+        ax.text(x, y, name, color=colour, ha="center", va="center", size=15, weight="bold", path_effects=halo)
+    ax.set(xlabel="z[0]", ylabel="z[1]", title=title, aspect="equal")
+    return ax
+
+
+def path_on_scatter(ax: Axes, paths: Mapping[str, ArrayLike]) -> Axes:
+    """Named paths (steps, 2) over a map of codes: one line each with a dot at every step, drawn apart, in a legend."""
+    halo = [withStroke(linewidth=4, foreground="white")]
+    for (name, path), style in zip(paths.items(), _cycle(STYLES)):
+        dots = {"color": COLOURS[1], "linestyle": style, "marker": "o", "markersize": 3.5}
+        ax.plot(*np.asarray(path).T, **dots, path_effects=halo, label=name)
+    ax.legend(loc="upper left", fontsize=8)
+    return ax
+
+
+def manifold(ax: Axes, images: ArrayLike, coordinates: ArrayLike, *, title: str = "") -> Axes:
+    """Decoded images (n * n, c, h, w) of `manifold_grid`'s coordinates (n * n, 2), with those along the two edges."""
+    coordinates = np.asarray(coordinates)
+    n = math.isqrt(len(coordinates))
+    height, width = (side + 1 for side in np.shape(images)[-2:])
+    image_grid(ax, images, columns=n, title=title)
+    some = np.unique(np.linspace(0, n - 1, 5).round().astype(int))
+    ax.set_xticks((some + 0.5) * width - 1, [f"{z:.1f}" for z in coordinates[some, 0]])
+    ax.set_yticks((some + 0.5) * height - 1, [f"{z:.1f}" for z in coordinates[some * n, 1]])
+    ax.tick_params(length=0)
+    ax.set(xlabel="z[0]", ylabel="z[1]")
     return ax
 
 

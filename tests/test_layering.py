@@ -24,6 +24,7 @@ ALLOWED = {
     "models": {"objectives"},
     "data": {"batching", "celeba", "drawn_faces", "files", "runtime", "smiles", "stand_ins"},
     "latent": {"batching"},
+    "widgets": {"plotting"},
     "training": {"batching", "checkpoints"},
     "train": {"checkpoints", "data", "files", "models", "objectives", "runtime", "training"},
 }

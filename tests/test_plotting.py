@@ -49,6 +49,14 @@ def test_image_rows_are_named_at_their_height(ax):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["original", "reconstruction"]
     sheet, ticks = shown(ax), ax.get_yticks()
     assert (sheet[int(ticks[0]), 0], sheet[int(ticks[1]), 0]) == (0, 1)
+    assert len(ax.get_xticks()) == 0
+
+
+def test_columns_of_rows_can_be_named(ax):
+    row = np.array([0.2, 0.4, 0.6])[:, None, None, None] * np.ones((3, 1, 4, 4))
+    plotting.image_rows(ax, {"path": row}, captions=["0", "½", "1"])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "½", "1"]
+    assert [shown(ax)[0, int(x)] for x in ax.get_xticks()] == pytest.approx([0.2, 0.4, 0.6])
 
 
 def test_wrong_shapes_are_refused_in_words(ax):
@@ -79,3 +87,58 @@ def test_kl_bars_are_sorted_and_inactive_ones_hatched(ax):
     bars = ax.patches
     assert [bar.get_height() for bar in bars] == [2.0, 1.0, 0.001]
     assert [bool(bar.get_hatch()) for bar in bars] == [False, False, True]
+
+
+def test_the_scatter_names_every_class_at_its_median(ax):
+    codes = np.array([[0, 0], [1, 0], [9, 0], [-5, -5], [-5, -4], [-5, -6]], float)
+    plotting.latent_scatter(ax, codes, [3, 3, 3, 1, 1, 1], [*"abcdef"], title="apart")
+    assert {text.get_text(): text.get_position() for text in ax.texts} == {"d": (1, 0), "b": (-5, -5)}
+    one, three = ax.collections
+    assert one.get_offsets().tolist() == codes[3:].tolist() and three.get_offsets().tolist() == codes[:3].tolist()
+    assert one.get_facecolor().tolist() != three.get_facecolor().tolist()
+    assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("apart", "z[0]", "z[1]")
+
+
+def test_the_scatter_draws_some_dots_but_takes_the_median_of_all(ax):
+    codes = np.repeat(np.arange(10.0)[:, None], 2, axis=1)
+    plotting.latent_scatter(ax, codes, np.zeros(10, int), most=4)
+    assert len(ax.collections[0].get_offsets()) == 4
+    assert ax.texts[0].get_position() == (4.5, 4.5)
+
+
+def test_the_scatter_refuses_other_dimensions_in_words(ax):
+    with pytest.raises(ValueError, match=r"Expected codes \(n, 2\) and labels \(n,\), got \(4, 20\) and \(4,\)"):
+        plotting.latent_scatter(ax, np.zeros((4, 20)), np.zeros(4))
+
+
+DEUTERANOPIA = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]
+PROTANOPIA = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+
+
+@pytest.mark.parametrize("eye", [np.eye(3), DEUTERANOPIA, PROTANOPIA], ids=["all cones", "deuteranopia", "protanopia"])
+def test_ten_class_colours_stay_apart(eye):
+    """Seen through the matrices of Machado, Oliveira and Fernandes (2009), on linear light."""
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in plotting.CLASS_COLOURS])
+    assert len(rgb) == 10
+    seen = (rgb**2.2 @ np.transpose(eye)).clip(0, 1) ** (1 / 2.2)
+    distance = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
+    assert distance[~np.eye(10, dtype=bool)].min() > 0.3
+
+
+def test_paths_keep_their_points_and_differ_in_style(ax):
+    plotting.path_on_scatter(ax, {"0 to 1": [[0, 0], [1, 2]], "2 to 7": [[3, 3], [4, 4]]})
+    lines = ax.get_lines()
+    assert lines[0].get_xydata().tolist() == [[0, 0], [1, 2]]
+    assert len({line.get_linestyle() for line in lines}) == 2
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0 to 1", "2 to 7"]
+
+
+def test_the_manifold_is_labelled_with_the_coordinates_of_its_edges(ax):
+    x, y = np.meshgrid([-1.0, 0.0, 1.0], [2.0, 0.5, -2.0])
+    images = np.linspace(0, 0.8, 9)[:, None, None, None] * np.ones((9, 1, 4, 4))
+    plotting.manifold(ax, images, np.stack([x.ravel(), y.ravel()], axis=1))
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["-1.0", "0.0", "1.0"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["2.0", "0.5", "-2.0"]
+    sheet = shown(ax)
+    rows, columns = ax.get_yticks().astype(int), ax.get_xticks().astype(int)
+    np.testing.assert_allclose(sheet[np.ix_(rows, columns)].ravel(), np.linspace(0, 0.8, 9))

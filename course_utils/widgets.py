@@ -1,0 +1,94 @@
+"""Sliders that redraw an image; a page without a kernel shows a static sheet in their place."""
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import ArrayLike
+
+from course_utils.plotting import latent_scatter
+
+
+def latent_explorer(
+    decode: Callable[[np.ndarray], ArrayLike],
+    codes: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    names: Sequence[str] = (),
+    *,
+    base: ArrayLike = (0.0, 0.0),
+    dims: tuple[int, int] = (0, 1),
+    limit: float = 3.0,
+    side: int = 280,
+) -> ipywidgets.HBox:
+    """Two sliders that move z from `base` (d,) along two dimensions, beside the decoded image.
+
+    `decode` maps float32 z (1, d) to images (1, 1 or 3, h, w) in [0, 1]. With codes (n, 2) and labels (n,), a map shows
+    where z is. The box carries its parts: `sliders`, `picture` and `map` (None without codes), both PNG.
+    """
+    base = np.asarray(base, dtype=np.float32)
+    sliders = [_slider(f"z[{dim}]", float(base[dim]), limit) for dim in dims]
+    picture = ipywidgets.Image(format="png", width=side, height=side)
+    chart = None if codes is None else _Map(codes, labels, names, side, limit)
+
+    def redraw(_: object = None) -> None:
+        z = base.copy()
+        z[list(dims)] = [slider.value for slider in sliders]
+        picture.value = _png(_enlarged(np.asarray(decode(z[None]))[0], side))
+        if chart is not None:
+            chart.mark(*z[list(dims)])
+
+    for slider in sliders:
+        slider.observe(redraw, names="value")
+    redraw()
+    maps = [chart.picture] if chart is not None else []
+    box = ipywidgets.HBox([ipywidgets.VBox([*sliders, picture]), *maps])
+    box.sliders, box.picture, box.map = sliders, picture, maps[0] if maps else None
+    return box
+
+
+class _Map:
+    """A scatter of codes that is rendered once; marking a place only repaints a small cross on a copy."""
+
+    def __init__(
+        self, codes: ArrayLike, labels: ArrayLike | None, names: Sequence[str], side: int, limit: float
+    ) -> None:
+        figure, ax = plt.subplots(figsize=(side / 100 * 1.3, side / 100 * 1.3), dpi=100)
+        if labels is None:
+            labels, names = np.zeros(len(np.asarray(codes)), int), [""]
+        latent_scatter(ax, codes, labels, names)
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
+        figure.tight_layout()
+        figure.canvas.draw()
+        self.background = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+        self.to_pixels = ax.transData.frozen().transform
+        plt.close(figure)
+        self.picture = ipywidgets.Image(format="png")
+
+    def mark(self, x: float, y: float) -> None:
+        """Paint a black cross with a white edge at the point (x, y) of the map."""
+        image = self.background.copy()
+        column, row = self.to_pixels((x, y)).round().astype(int)
+        row = len(image) - 1 - row
+        for colour, half, reach in ((255, 2, 9), (0, 1, 8)):
+            image[max(row - half, 0) : row + half, max(column - reach, 0) : column + reach] = colour
+            image[max(row - reach, 0) : row + reach, max(column - half, 0) : column + half] = colour
+        self.picture.value = _png(image)
+
+
+def _slider(name: str, value: float, limit: float) -> ipywidgets.FloatSlider:
+    return ipywidgets.FloatSlider(value=value, min=-limit, max=limit, step=limit / 60, description=name)
+
+
+def _enlarged(image: np.ndarray, side: int) -> np.ndarray:
+    """(c, h, w) in [0, 1] -> (H, W, 3) uint8, every pixel repeated to make about `side` of them."""
+    times = max(side // image.shape[1], 1)
+    pixels = (image.clip(0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
+    return np.broadcast_to(pixels.repeat(times, 0).repeat(times, 1), (*np.multiply(pixels.shape[:2], times), 3))
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = BytesIO()
+    plt.imsave(buffer, np.ascontiguousarray(pixels), format="png", pil_kwargs={"compress_level": 1})
+    return buffer.getvalue()

@@ -1,0 +1,91 @@
+"""The explorer without a browser: sliders are set as a hand would, pictures are read back from their bytes."""
+
+import time
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from course_utils.models import ConvVAE
+from course_utils.widgets import latent_explorer
+
+
+def pixels(picture) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(picture.value)).convert("RGB"), dtype=int)
+
+
+def brightness(z):
+    """A decoder whose image tells its z: left half z[0], right half z[1], both from [-3, 3] to [0, 1]."""
+    halves = np.repeat((z[:, :2] + 3) / 6, 2, axis=1)
+    return np.broadcast_to(halves[:, None, None], (len(z), 1, 4, 4))
+
+
+def test_moving_a_slider_redraws_the_decoded_image():
+    explorer = latent_explorer(brightness)
+    assert pixels(explorer.picture).shape == (280, 280, 3)
+    explorer.sliders[0].value, explorer.sliders[1].value = -3.0, 3.0
+    drawn = pixels(explorer.picture)
+    assert (drawn[:, :140] == 0).all() and (drawn[:, 140:] == 255).all()
+    explorer.sliders[1].value = 0.0
+    assert set(pixels(explorer.picture)[:, 140:].ravel()) == {128}
+
+
+def test_other_dimensions_move_around_a_base_that_stays():
+    seen = []
+
+    def decode(z):
+        seen.append(z.copy())
+        return np.zeros((1, 3, 4, 4))
+
+    base = np.array([0.5, 1.0, -1.0, 2.0])
+    explorer = latent_explorer(decode, base=base, dims=(3, 1))
+    assert [slider.description for slider in explorer.sliders] == ["z[3]", "z[1]"]
+    explorer.sliders[0].value = -2.0
+    assert [z.tolist() for z in seen] == [[[0.5, 1.0, -1.0, 2.0]], [[0.5, 1.0, -1.0, -2.0]]]
+    assert seen[0].dtype == np.float32
+    assert base.tolist() == [0.5, 1.0, -1.0, 2.0]
+
+
+def test_the_map_marks_the_place_and_nothing_else():
+    codes = np.random.default_rng(0).standard_normal((50, 2))
+    explorer = latent_explorer(brightness, codes, np.arange(50) % 3)
+    crosses = {}
+    for place in ((-2.0, 0.0), (2.0, 0.0), (0.0, 2.0)):
+        explorer.sliders[0].value, explorer.sliders[1].value = place
+        crosses[place] = pixels(explorer.map)
+    left, right, top = crosses.values()
+    assert (left != right).any(axis=2).mean() < 0.02
+    rows, columns = np.nonzero((left != right).any(axis=2))
+    assert len(set(rows)) < 25
+    half = left.shape[1] / 2
+    assert (columns < half).any() and (columns > half).any()
+    assert np.nonzero((top != right).any(axis=2))[0].min() < rows.min()
+
+
+def test_a_map_without_labels_marks_its_own_corner():
+    explorer = latent_explorer(brightness, np.zeros((5, 2)), limit=2.0)
+    middle = pixels(explorer.map)
+    explorer.sliders[0].value, explorer.sliders[1].value = 2.0, -2.0
+    rows, columns = np.nonzero((pixels(explorer.map) != middle).any(axis=2))
+    assert rows.max() > 0.7 * len(middle) and columns.max() > 0.9 * len(middle[0])
+
+
+@pytest.mark.parametrize("with_map", [False, True])
+def test_a_redraw_of_the_real_network_takes_less_than_a_tenth_of_a_second(with_map):
+    vae = ConvVAE(latent_dim=2).eval()
+
+    @torch.no_grad()
+    def decode(z):
+        return vae.decode(torch.from_numpy(z)).sigmoid().numpy()
+
+    codes = np.random.default_rng(0).standard_normal((1500, 2))
+    explorer = latent_explorer(decode, *((codes, np.arange(1500) % 10) if with_map else ()))
+    seconds = []
+    for value in np.linspace(-2, 2, 9):
+        start = time.perf_counter()
+        explorer.sliders[0].value = value
+        seconds.append(time.perf_counter() - start)
+    print("redraw, milliseconds:", [round(1000 * s, 1) for s in seconds])
+    assert np.median(seconds) < 0.1
