@@ -130,13 +130,8 @@ def _located(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _mouth(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How much each pixel is mouth (n, 64, 64), 0 to 1, and the mouth's middle.
-
-    A pixel is mouth as far as lips stand both above and below it, so teeth count though they are white.
-    """
+    """How much each pixel is lip or the inside of the mouth (n, 64, 64), 0 to 1, and the mouth's middle."""
     lips, row, column = _located(pixels)
     weight = lips * _near(row, column)
     faint = np.minimum(0.3 * weight.max(axis=(1, 2), keepdims=True), 0.02)
-    weight = np.clip((weight - faint) / FULL_LIP, 0, 1)
-    from_above = np.maximum.accumulate(weight, axis=1)
-    return np.minimum(from_above, np.maximum.accumulate(weight[:, ::-1], axis=1)[:, ::-1]), row, column
+    return np.clip((weight - faint) / FULL_LIP, 0, 1), row, column

@@ -273,13 +273,17 @@ def grey(n=12, seed=3):
     return np.random.default_rng(seed).integers(90, 160, (n, 64, 64), dtype=np.uint8)
 
 
+def jpeg_of(face):
+    buffer = io.BytesIO()
+    Image.fromarray(face).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
 def zipped(faces, kinds, extra=()):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for i, (face, kind) in enumerate(zip(faces, kinds, strict=True)):
-            jpeg = io.BytesIO()
-            Image.fromarray(face).save(jpeg, "JPEG", quality=95)
-            archive.writestr(f"SMILEsmileD-master/SMILEs/{kind}s/{kind}s7/{i + 1}.jpg", jpeg.getvalue())
+            archive.writestr(f"SMILEsmileD-master/SMILEs/{kind}s/{kind}s7/{i + 1}.jpg", jpeg_of(face))
         for name, content in extra:
             archive.writestr(name, content)
     return buffer.getvalue()
@@ -326,7 +330,7 @@ def spoiled(name):
         "another archive": zipped(grey(0), []),
         "one kind": zipped(grey(), ["positive"] * 12),
         "wrong size": zipped(grey()[:, :32], KINDS),
-        "giant": zipped(grey(), KINDS, [("m/SMILEs/positives/positives7/99.jpg", b"0" * 70_000)]),
+        "giant": zipped(grey(), KINDS, [("m/SMILEs/positives/positives7/99.jpg", jpeg_of(grey(1)[0]) + bytes(70_000))]),
         "not a jpeg": zipped(grey(), KINDS, [("m/SMILEs/positives/positives7/99.jpg", b"0" * 700)]),
     }[name]
 
