@@ -32,9 +32,8 @@ def slerp(z0: Tensor, z1: Tensor, t: float | Sequence[float] | Tensor) -> Tensor
     Opposite vectors leave the plane of the arc open: one is chosen, always the same (d = 1 has none: the path crosses
     zero). A zero vector has no direction and takes that of the other, which makes the arc a straight line.
     """
-    dtype, t = torch.result_type(z0, z1), _beside(t, z0, z1).double()
-    z0, z1 = torch.broadcast_tensors(z0.double(), z1.double())
-    (u0, length0), (u1, length1) = _polar(z0), _polar(z1)
+    dtype, t = torch.result_type(z0, z1), _beside(t, z0, z1)
+    (u0, length0), (u1, length1) = _polar(z0.double()), _polar(z1.double())
     u0, u1 = torch.where(length0 > 0, u0, u1), torch.where(length1 > 0, u1, u0)
     angle = 2 * torch.atan2((u0 - u1).norm(dim=-1, keepdim=True), (u0 + u1).norm(dim=-1, keepdim=True))
     arc = (t * angle).cos() * u0 + (t * angle).sin() * _perpendicular(u0, u1)

@@ -57,6 +57,7 @@ def test_columns_of_rows_can_be_named(ax):
     plotting.image_rows(ax, {"path": row}, captions=["0", "½", "1"])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "½", "1"]
     assert [shown(ax)[0, int(x)] for x in ax.get_xticks()] == pytest.approx([0.2, 0.4, 0.6])
+    np.testing.assert_allclose(ax.get_xticks(), [1.5, 6.5, 11.5], atol=0.5)
 
 
 def test_wrong_shapes_are_refused_in_words(ax):

@@ -39,7 +39,7 @@ def test_other_dimensions_move_around_a_base_that_stays():
         seen.append(z.copy())
         return np.zeros((1, 3, 4, 4))
 
-    base = np.array([0.5, 1.0, -1.0, 2.0])
+    base = np.array([0.5, 1.0, -1.0, 2.0], np.float32)
     explorer = latent_explorer(decode, base=base, dims=(3, 1))
     assert [slider.description for slider in explorer.sliders] == ["z[3]", "z[1]"]
     explorer.sliders[0].value = -2.0
