@@ -5,6 +5,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+import course_utils  # noqa: F401  (makes torchvision importable for every test)
+
 matplotlib.use("Agg")
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("course")
