@@ -1,4 +1,4 @@
-"""The networks: the lecture's convolutional VAE for any image size, its two rivals, and a plain autoencoder."""
+"""The networks: the lectures' convolutional VAEs, for digits and for faces, two rivals, and a plain autoencoder."""
 
 import math
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from course_utils.objectives import reparameterize
 
 ImageShape = tuple[int, int, int]
 MNIST_SHAPE: ImageShape = (1, 28, 28)
+UPSAMPLINGS = ("nearest", "transposed")
 
 
 class VAEOutput(NamedTuple):
@@ -105,7 +106,7 @@ class VAE(nn.Module):
         self.image_shape = tuple(image_shape)
         self.latent_dim = latent_dim
         self.arguments = {"image_shape": self.image_shape, "latent_dim": latent_dim, **arguments}
-        if len(self.image_shape) != 3 or min(*self.image_shape, latent_dim, *_flatten(arguments)) < 1:
+        if len(self.image_shape) != 3 or min(*self.image_shape, latent_dim, *_sizes(arguments)) < 1:
             raise ValueError(
                 f"Expected image_shape (channels, height, width) and sizes of at least 1, got {self.arguments}."
             )
@@ -202,6 +203,70 @@ class UnstridedVAE(VAE):
         )
 
 
+class FaceVAE(VAE):
+    """The face network of lecture L3: three colours, 64x64, 200 latent dimensions, batch norm and dropout.
+
+    `upsampling` is "nearest" (repeat each pixel, then convolve) or "transposed" (stride 2, where kernels overlap
+    unevenly). `dropout` is the share of values silenced in training before mu and logvar.  [Odena et al. 2016]
+    """
+
+    name = "face"
+
+    def __init__(
+        self,
+        image_shape: ImageShape = (3, 64, 64),
+        latent_dim: int = 200,
+        channels: tuple[int, ...] = (32, 64, 128, 128),
+        dropout: float = 0.0,
+        upsampling: str = "nearest",
+    ) -> None:
+        dropout, channels = float(dropout), tuple(channels)
+        super().__init__(image_shape, latent_dim, channels=channels, dropout=dropout, upsampling=upsampling)
+        if upsampling not in UPSAMPLINGS or not 0 <= dropout < 1:
+            raise ValueError(
+                f"upsampling must be one of {', '.join(UPSAMPLINGS)} and dropout a share below 1, "
+                f"got {upsampling!r} and {dropout}."
+            )
+        if any(side % 2 ** len(channels) for side in self.image_shape[1:]):
+            raise ValueError(f"FaceVAE halves {self.image_shape} {len(channels)} times; its sides must allow that.")
+        flat_shape = (channels[-1], *halved_sizes(self.image_shape, len(channels))[-1])
+        self.encoder = TwoHeads(_face_trunk(self.image_shape[0], channels, dropout, flat_shape, latent_dim))
+        self.decoder = _face_decoder(latent_dim, flat_shape, channels, self.image_shape[0], upsampling)
+
+
+def _face_trunk(
+    c_in: int, channels: tuple[int, ...], dropout: float, flat_shape: ImageShape, latent_dim: int
+) -> nn.Sequential:
+    blocks = [
+        nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), *_norm(b))
+        for a, b in zip((c_in, *channels), channels, strict=False)
+    ]
+    last = nn.Linear(math.prod(flat_shape), 2 * latent_dim)
+    return nn.Sequential(*blocks, nn.Flatten(), nn.Dropout(dropout), last)
+
+
+def _face_decoder(
+    latent_dim: int, flat_shape: ImageShape, channels: tuple[int, ...], c_out: int, upsampling: str
+) -> nn.Sequential:
+    blocks = [
+        nn.Sequential(_doubling(a, b, upsampling, bias=False), *_norm(b))
+        for a, b in zip(channels[::-1], channels[-2::-1], strict=False)
+    ]
+    start = (nn.Linear(latent_dim, math.prod(flat_shape)), nn.Unflatten(1, flat_shape), *_norm(flat_shape[0]))
+    return nn.Sequential(*start, *blocks, _doubling(channels[0], c_out, upsampling))
+
+
+def _norm(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.BatchNorm2d(channels), nn.LeakyReLU(0.1)
+
+
+def _doubling(c_in: int, c_out: int, upsampling: str, *, bias: bool = True) -> nn.Module:
+    """(n, c_in, h, w) -> (n, c_out, 2h, 2w)."""
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(c_in, c_out, 3, stride=2, padding=1, output_padding=1, bias=bias)
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias))
+
+
 class ConvAutoencoder(ConvVAE):
     """ConvVAE without its noise and its log-variance head: z = mu(x), and forward returns the logits alone."""
 
@@ -220,7 +285,9 @@ class ConvAutoencoder(ConvVAE):
         return (self.decode(self.encode(x)),)
 
 
-MODELS: dict[str, type[VAE]] = {model.name: model for model in (ConvVAE, DCGANVAE, UnstridedVAE, ConvAutoencoder)}
+MODELS: dict[str, type[VAE]] = {
+    model.name: model for model in (ConvVAE, DCGANVAE, UnstridedVAE, FaceVAE, ConvAutoencoder)
+}
 
 
 def build(name: str, **arguments: Any) -> VAE:
@@ -230,8 +297,10 @@ def build(name: str, **arguments: Any) -> VAE:
     return MODELS[name](**arguments)
 
 
-def _flatten(arguments: dict[str, Any]) -> list[int]:
-    return [n for value in arguments.values() for n in (value if isinstance(value, tuple) else (value,))]
+def _sizes(arguments: dict[str, Any]) -> list[int]:
+    """The numbers of layers' units and channels: whatever is an int, alone or in a tuple."""
+    values = [n for value in arguments.values() for n in (value if isinstance(value, tuple) else (value,))]
+    return [n for n in values if isinstance(n, int)]
 
 
 def _require_side(model: str, image_shape: ImageShape, side: int) -> None:

@@ -48,6 +48,35 @@ def latent_explorer(
     return box
 
 
+def smile_slider(
+    decode: Callable[[np.ndarray], ArrayLike],
+    z: ArrayLike,
+    direction: ArrayLike,
+    *,
+    limit: float = 3.0,
+    side: int = 256,
+) -> ipywidgets.VBox:
+    """One slider for alpha above the decoded z + alpha * direction, both (d,); `decode` as for `latent_explorer`.
+
+    The box carries its parts: `slider` and `picture`, a PNG.
+    """
+    z, direction = np.asarray(z, dtype=np.float32), np.asarray(direction, dtype=np.float32)
+    if z.ndim != 1 or z.shape != direction.shape:
+        raise ValueError(f"Expected z and direction of one length (d,), got {z.shape} and {direction.shape}.")
+    slider = _slider("alpha", 0.0, limit)
+    picture = ipywidgets.Image(format="png", width=side, height=side)
+
+    def redraw(_: object = None) -> None:
+        edited = z + np.float32(slider.value) * direction
+        picture.value = _png(_enlarged(np.asarray(decode(edited[None]))[0], side))
+
+    slider.observe(redraw, names="value")
+    redraw()
+    box = ipywidgets.VBox([slider, picture])
+    box.slider, box.picture = slider, picture
+    return box
+
+
 class _Map:
     """A scatter of codes that is rendered once; marking a place only repaints a small cross on a copy."""
 

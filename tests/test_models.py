@@ -4,7 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from course_utils.models import DCGANVAE, MODELS, ConvAutoencoder, ConvVAE, UnstridedVAE, build, halved_sizes
+from course_utils.models import (
+    DCGANVAE,
+    MODELS,
+    ConvAutoencoder,
+    ConvVAE,
+    FaceVAE,
+    UnstridedVAE,
+    build,
+    halved_sizes,
+)
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 30, 27)]
 
@@ -36,6 +45,44 @@ def test_lecture_l4_network_has_its_sizes():
     assert [m.kernel_size for m in model.modules() if isinstance(m, nn.Conv2d)] == [(5, 5), (3, 3)]
     assert [m.in_features for m in model.encoder.modules() if isinstance(m, nn.Linear)] == [64 * 22 * 22]
     assert model(torch.rand(2, 1, 28, 28)).mu.shape == (2, 64)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 64, 64), (3, 32, 48)])
+@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
+def test_face_vae_gives_back_the_image_size(shape, upsampling):
+    model = FaceVAE(shape, latent_dim=5, channels=(4, 8, 8), upsampling=upsampling)
+    output = model(torch.rand(2, *shape))
+    assert output.x_logits.shape == (2, *shape)
+    assert output.mu.shape == output.logvar.shape == (2, 5)
+
+
+def test_the_default_face_vae_has_the_lecture_sizes():
+    model = FaceVAE()
+    assert (model.image_shape, model.latent_dim) == ((3, 64, 64), 200)
+    down = [m.out_channels for m in model.encoder.modules() if isinstance(m, nn.Conv2d)]
+    up = [m.out_channels for m in model.decoder.modules() if isinstance(m, nn.Conv2d)]
+    assert (down, up) == ([32, 64, 128, 128], [128, 64, 32, 3])
+    assert [m.in_features for m in model.encoder.modules() if isinstance(m, nn.Linear)] == [128 * 4 * 4]
+    assert [m.num_features for m in model.modules() if isinstance(m, nn.BatchNorm2d)] == [
+        *(32, 64, 128, 128),
+        *(128, 128, 64, 32),
+    ]
+
+
+def test_upsampling_chooses_the_kind_of_layer():
+    kinds = {
+        name: {type(m) for m in FaceVAE(channels=(4, 4), upsampling=name).decoder.modules()}
+        for name in ("nearest", "transposed")
+    }
+    assert nn.Upsample in kinds["nearest"] and nn.ConvTranspose2d not in kinds["nearest"]
+    assert nn.ConvTranspose2d in kinds["transposed"] and nn.Upsample not in kinds["transposed"]
+
+
+def test_face_vae_in_eval_mode_encodes_each_face_by_itself_and_without_dropout():
+    model, x = FaceVAE(latent_dim=5, channels=(4, 8), dropout=0.5), torch.rand(6, 3, 64, 64)
+    assert not torch.equal(model.encode(x)[0], model.encode(x)[0])  # dropout draws anew
+    model.eval()
+    torch.testing.assert_close(model.encode(x)[0][:2], model.encode(x[:2])[0])
 
 
 def test_autoencoder_has_no_noise_and_no_logvar():
@@ -96,6 +143,10 @@ def test_wrong_latents_are_refused_in_words(z):
         ("conv", {"channels": (0,)}, "sizes of at least 1"),
         ("dcgan", {"image_shape": (3, 32, 32)}, "built for 28x28 images"),
         ("unstrided", {"image_shape": (1, 6, 6)}, "at least 7x7"),
+        ("face", {"image_shape": (3, 64, 28)}, r"halves \(3, 64, 28\) 4 times"),
+        ("face", {"upsampling": "bicubic"}, "one of nearest, transposed .* got 'bicubic'"),
+        ("face", {"dropout": 1.0}, "a share below 1, got 'nearest' and 1.0"),
+        ("face", {"channels": (8, 0)}, "sizes of at least 1"),
     ],
 )
 def test_impossible_models_are_refused_in_words(name, arguments, message):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from course_utils.models import ConvVAE
-from course_utils.widgets import latent_explorer
+from course_utils.widgets import latent_explorer, smile_slider
 
 
 def pixels(picture) -> np.ndarray:
@@ -89,3 +89,22 @@ def test_a_redraw_of_the_real_network_takes_less_than_a_tenth_of_a_second(with_m
         seconds.append(time.perf_counter() - start)
     print("redraw, milliseconds:", [round(1000 * s, 1) for s in seconds])
     assert np.median(seconds) < 0.1
+
+
+def test_the_smile_slider_decodes_z_plus_alpha_times_the_direction():
+    z, direction = np.array([0.0, 1.0]), np.array([1.0, -0.5])
+    smile = smile_slider(brightness, z, direction)
+    assert (smile.slider.min, smile.slider.max, smile.slider.value) == (-3.0, 3.0, 0.0)
+    assert set(pixels(smile.picture)[:, :128].ravel()) == {128}  # alpha = 0: z itself
+    smile.slider.value = -3.0
+    assert set(pixels(smile.picture)[:, :128].ravel()) == {0}
+    smile.slider.value = 2.0
+    drawn = pixels(smile.picture)
+    assert set(drawn[:, :128].ravel()) == {212} and set(drawn[:, 128:].ravel()) == {128}
+    assert z.tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("direction", [np.zeros(3), np.zeros((1, 2))])
+def test_the_smile_slider_refuses_a_direction_of_another_shape(direction):
+    with pytest.raises(ValueError, match=r"one length \(d,\), got \(2,\)"):
+        smile_slider(brightness, np.zeros(2), direction)
