@@ -27,6 +27,7 @@ TAUGHT_IN = {
     "slerp": "05",
     "traverse": "05",
     "active_units": "05",
+    "attribute_direction": "06",
 }
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
