@@ -19,7 +19,7 @@ _definitions: list[torch.library.Library] = []  # a Library withdraws its operat
 
 
 def profile() -> str:
-    """`COURSE_PROFILE`: "quick" (default; bundled data, short runs) or "full" (the runs that the prose describes)."""
+    """`COURSE_PROFILE`: "quick" (default; short runs) or "full" (the runs that the prose describes)."""
     name = os.environ.get("COURSE_PROFILE") or "quick"
     if name not in PROFILES:
         raise ValueError(f"COURSE_PROFILE must be one of {', '.join(PROFILES)}; it is {name!r}. Unset it for quick.")
