@@ -152,3 +152,10 @@ def test_wrong_latents_are_refused_in_words(z):
 def test_impossible_models_are_refused_in_words(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         build(name, **arguments)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_take_both_signs(name):
+    model = build(name).eval()
+    x_logits = model.decode(torch.randn(64, model.latent_dim, generator=torch.Generator().manual_seed(0)))
+    assert x_logits.min() < 0 < x_logits.max()  # a last ReLU would make every pixel at least one half
