@@ -68,13 +68,13 @@ class _DataSet:
     stand_in_classes: tuple[str, ...]
 
 
-def load(name: str, split: str = "train") -> ImageSet:
-    """The image set `name`, one of SETS or drawn_faces, "train" or "test", as `COURSE_DATA` asks.
+def load(name: str, split: str = "train", choice: str = "") -> ImageSet:
+    """The image set `name`, one of SETS or drawn_faces, "train" or "test", as `choice` asks, or else `COURSE_DATA`.
 
     "auto" (default) takes the real set from `COURSE_DATA_DIR` or the network, otherwise the stand-in, which prints one
     line with the reason and the cure; "bundled" takes the stand-in; "real" raises DataUnavailable instead.
     """
-    choice = os.environ.get("COURSE_DATA") or "auto"
+    choice = choice or os.environ.get("COURSE_DATA") or "auto"
     for value, allowed, what in (
         (name, (*SETS, "drawn_faces"), "data set"),
         (split, SPLITS, "split"),

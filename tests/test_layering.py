@@ -27,6 +27,12 @@ ALLOWED = {
     "widgets": {"plotting"},
     "pretrained": {"checkpoints", "models", "runtime"},
     "training": {"batching", "checkpoints"},
+    "checks": {"exercises"},
+    "submission": set(),
+    "runs": {
+        *("batching", "checkpoints", "data", "files", "latent", "models", "objectives", "runtime", "training"),
+    },
+    "run_checks": {"batching", "checkpoints", "checks", "data", "latent", "models", "runs"},
     "train": {"checkpoints", "data", "files", "models", "objectives", "runtime", "training"},
 }
 

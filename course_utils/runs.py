@@ -1,0 +1,195 @@
+"""A student's training run as one file: trained once, kept with its history, and measured by anyone later."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from course_utils.batching import to_unit
+from course_utils.checkpoints import load_checkpoint, save_checkpoint
+from course_utils.data import ImageSet, load
+from course_utils.files import require_writable
+from course_utils.latent import active_units, encode
+from course_utils.models import VAE, build
+from course_utils.objectives import bernoulli_nll, gaussian_kl
+from course_utils.runtime import device
+from course_utils.training import History, Objective, evaluate, fit
+
+SMALL_SET = 10_000  # below it, batches of 128 leave enough steps in an epoch; above it, 512 are faster per image
+
+
+class RunUnfinished(RuntimeError):
+    """A run is not there, or was interrupted; the message says how to go on."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class CommonMeasures(NamedTuple):
+    """What every VAE can be measured by, whatever it was trained with: per image, (batch,) each."""
+
+    bce: Tensor  # nats, binary cross-entropy summed over the pixels
+    sse: Tensor  # squared error summed over the pixels
+    kl: Tensor  # nats
+
+
+class Recorded(NamedTuple):
+    """A student's loss, which is minimised, and the common measures beside it, which every history then has."""
+
+    loss: Tensor
+    bce: Tensor
+    sse: Tensor
+    kl: Tensor
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model, the facts in its file, and where that lies."""
+
+    model: VAE
+    facts: dict[str, Any]
+    path: Path
+
+    def __str__(self) -> str:
+        measured = ", ".join(f"{name} {value:.1f}" for name, value in self.facts["test"].items())
+        return f"{self.path}: {self.facts['epochs']} epochs on {self.facts['data']}. Test images: {measured}."
+
+
+def seed_of(student_number: int) -> int:
+    """The seed of every run of this student: the same for all of them, another for everybody else."""
+    return int.from_bytes(hashlib.sha256(f"student {student_number}".encode()).digest()[:4], "big")
+
+
+def common(x: Tensor, x_logits: Tensor, mu: Tensor, logvar: Tensor) -> CommonMeasures:
+    """The measures of a batch: (batch, c, h, w) twice, (batch, d) twice -> three tensors (batch,)."""
+    sse = (x_logits.sigmoid() - x).square().flatten(1).sum(dim=1)
+    return CommonMeasures(bernoulli_nll(x_logits, x), sse, gaussian_kl(mu, logvar))
+
+
+def measure(model: nn.Module, images: Tensor) -> dict[str, float]:
+    """Means over an image set: bce, sse and kl per image, and the number of active units."""
+    return {**evaluate(model, images, common), "active_units": active_units(encode(model, images))}
+
+
+def train_run(
+    path: str | Path,
+    make: Callable[[], VAE],
+    objective: Objective,
+    data_set: str,
+    *,
+    student_number: int,
+    epochs: int,
+    learning_rate: float = 3e-3,
+) -> Run:
+    """Train `make()` on a named data set for so many epochs and keep it at `path`; a finished run is only read.
+
+    The student's number decides the initial weights, the order of the images and the noise. An interrupted run goes on
+    where it stopped. When nbgrader validates or marks, nothing is trained: RunUnfinished if there is no finished run.
+    ValueError where `path` holds a run with other settings.
+    """
+    path = Path(path)
+    if path.exists() or os.environ.get("NBGRADER_EXECUTION"):
+        return _finished(path, student_number, epochs)
+    require_writable(path)
+    train, test = load(data_set, "train"), load(data_set, "test")
+    seed = seed_of(student_number)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = make().to(device())
+    unfinished = path.parent / "unfinished" / path.name
+    history = fit(
+        model,
+        train.images,
+        lambda x, *output: Recorded(objective(x, *output)[0], *common(x, *output)),
+        epochs=epochs,
+        generator=torch.Generator().manual_seed(seed),
+        batch_size=128 if len(train) < SMALL_SET else 512,
+        learning_rate=learning_rate,
+        checkpoint=unfinished,
+    )
+    if history.stopped:
+        raise RunUnfinished(f"{history.stopped.capitalize()}. Run this cell again to go on from there.")
+    run = keep_run(path, model, history, train, test, data_set=data_set, student=student_number, seed=seed)
+    unfinished.unlink()
+    return run
+
+
+def keep_run(path: Path, model: VAE, history: History, train: ImageSet, test: ImageSet, **facts: Any) -> Run:
+    """Write a trained model in half precision with its history, and its measures on the test images as it is stored."""
+    stored = build(model.name, **model.arguments)  # the course's own class, whatever the student's overrides
+    stored.load_state_dict(model.half().float().state_dict())
+    save_checkpoint(
+        path,
+        stored,
+        half=True,
+        epochs=len(history.train),
+        data=train.source,
+        bundled=train.bundled,
+        history=history.train,
+        seconds=round(history.seconds, 1),
+        test=measure(stored.eval(), test.images),
+        **facts,
+    )
+    return read_run(path)
+
+
+def read_run(path: str | Path) -> Run:
+    """A kept run, its model in eval mode.  RunUnfinished if there is none, CheckpointError if it is not a run."""
+    path = Path(path)
+    if not path.exists():
+        raise RunUnfinished(
+            f"There is no finished run at {path}. Run the training cell in JupyterLab until it is done, then validate "
+            "or submit again: nbgrader trains nothing."
+        )
+    return Run(*load_checkpoint(path, build), path)
+
+
+def held_out(run: Run) -> tuple[ImageSet, ImageSet]:
+    """The training and test images of the kind that a run was trained on.  DataUnavailable if they are not here."""
+    choice = "bundled" if run.facts["bundled"] else "real"
+    train, test = (load(run.facts["data_set"], split, choice) for split in ("train", "test"))
+    return train, test
+
+
+def seed_correlation(run: Run) -> float:
+    """Correlation of the weights with those that the run's seed starts from; near 0 for any other start.
+
+    Training moves weights, but even after a hundred epochs not far enough to forget where they began.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(run.facts["seed"])
+        start = build(run.facts["model"], **run.facts["arguments"])
+    return torch.corrcoef(torch.stack([_flat(start), _flat(run.model)]))[0, 1].item()
+
+
+def same_weights(a: Run, b: Run) -> bool:
+    """Whether two runs hold the same numbers, whatever their facts say."""
+    one, other = _flat(a.model), _flat(b.model)
+    return one.shape == other.shape and torch.equal(one, other)
+
+
+def mean_image_errors(train: Tensor, test: Tensor) -> tuple[float, float]:
+    """bce and sse per test image of the laziest model: the training set's mean image for everybody."""
+    x, x_hat = to_unit(test), to_unit(train).mean(dim=0, keepdim=True).clamp(1e-6, 1 - 1e-6)
+    bce = bernoulli_nll(x_hat.logit().expand_as(x), x).mean().item()
+    return bce, (x - x_hat).square().flatten(1).sum(dim=1).mean().item()
+
+
+def _finished(path: Path, student_number: int, epochs: int) -> Run:
+    run = read_run(path)
+    found, asked = (run.facts.get("student"), run.facts.get("epochs")), (student_number, epochs)
+    if found != asked and not os.environ.get("NBGRADER_EXECUTION"):
+        raise ValueError(
+            f"{path} holds a run of student {found[0]} with {found[1]} epochs; this one is for student {asked[0]} with "
+            f"{asked[1]}. Move that file away, or delete it, to train anew."
+        )
+    return run
+
+
+def _flat(model: nn.Module) -> Tensor:
+    return torch.cat([parameter.detach().flatten().double() for parameter in model.parameters()])

@@ -1,0 +1,46 @@
+"""This course as nbgrader sees it, in the checkout or in any other folder."""
+
+import os
+import sys
+from pathlib import Path
+
+from nbgrader.apps import NbGraderAPI
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+ASSIGNMENT = "assignment4"
+
+
+class MarkingFailed(RuntimeError):
+    """nbgrader could not do what was asked; the message holds the end of its log."""
+
+
+def configuration(root: Path, gradebook: Path | None = None) -> Config:
+    """nbgrader_config.py of the checkout for a course that lies in `root`, with its gradebook there or elsewhere."""
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(CHECKOUT)).load_config()
+    config.CourseDirectory.root = str(root)
+    config.CourseDirectory.db_url = f"sqlite:///{gradebook or root / 'gradebook.db'}"
+    return config
+
+
+def api(root: Path, gradebook: Path | None = None) -> NbGraderAPI:
+    """nbgrader's API for that course. Its calls change the working directory: one process at a time."""
+    _put_tools_on_path()
+    config = configuration(root, gradebook)
+    return NbGraderAPI(CourseDirectory(config=config), config=config)
+
+
+def _put_tools_on_path() -> None:
+    """nbgrader calls `alembic` by its bare name, which fails unless the virtual environment is activated."""
+    tools = str(Path(sys.executable).parent)
+    if tools not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([tools, os.environ["PATH"]])
+
+
+def succeed(result: dict) -> None:
+    """MarkingFailed unless a call of the API reports success."""
+    if not result["success"]:
+        said = (result.get("error") or result.get("log") or "nbgrader gave no reason").strip()
+        raise MarkingFailed("\n".join(said.splitlines()[-12:]))

@@ -1,0 +1,19 @@
+"""Where nbgrader finds this course: the assignment's source in solutions/, what students get in assignments/."""
+
+from pathlib import Path
+
+c = get_config()  # noqa: F821
+
+c.CourseDirectory.root = str(Path(__file__).resolve().parent)
+c.CourseDirectory.course_id = "vae"
+c.CourseDirectory.source_directory = "solutions"
+c.CourseDirectory.release_directory = "assignments"
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "unfinished", ".*"]
+
+# What stands in a student's notebook in the place of a solution; in a notebook it shows as one friendly sentence.
+c.ClearSolutions.code_stub = {"python": "raise Unanswered()"}
+c.ClearSolutions.text_stub = "Your answer here."
+
+# Marking trains nothing, so a cell that takes longer than this is lost in a loop.
+c.Execute.timeout = 60
+c.ExecutePreprocessor.timeout = 60
