@@ -17,3 +17,6 @@ c.ClearSolutions.text_stub = "Your answer here."
 # Marking trains nothing, so a cell that takes longer than this is lost in a loop.
 c.Execute.timeout = 60
 c.ExecutePreprocessor.timeout = 60
+
+# A notice about loopback ports is nothing to read once for every submission.
+c.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--IPKernelApp.log_level=ERROR"]

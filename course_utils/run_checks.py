@@ -13,7 +13,7 @@ from torch import Tensor
 from course_utils.batching import to_unit
 from course_utils.checkpoints import CheckpointError
 from course_utils.checks import CheckFailed
-from course_utils.data import DataUnavailable
+from course_utils.data import DataUnavailable, ImageSet
 from course_utils.latent import encode
 from course_utils.models import ConvVAE
 from course_utils.runs import (
@@ -35,10 +35,10 @@ CIFAR_SIGMA2 = 0.02
 # The loss of the reference runs on their test images, in nats per image without the Gaussian's constant.
 # (run, on the stand-in): tests/test_assignment.py trains the stand-in's anew and compares.
 REFERENCE = {
-    ("bce", True): 133.6,
-    ("mse", True): 41.0,
-    ("combined", True): 82.0,
-    ("cifar10", True): 1111.0,
+    ("bce", True): 133.7,
+    ("mse", True): 47.4,
+    ("combined", True): 91.3,
+    ("cifar10", True): 1131.9,
     ("bce", False): 96.0,
     ("mse", False): 70.0,
     ("combined", False): 90.0,
@@ -211,7 +211,12 @@ def _unverified(run: Run, error: DataUnavailable) -> str:
 def _measured_once(path: str, stamp: int) -> Measured:
     run = _read(path, stamp)
     train, test = held_out(run)
-    return Measured(measure(run.model, train.images[:TRAIN_IMAGES]), measure(run.model, test.images))
+    return Measured(measure(run.model, _some(train)), measure(run.model, test.images))
+
+
+def _some(train: ImageSet) -> Tensor:
+    """About TRAIN_IMAGES of the training images, evenly spread: sets may be ordered."""
+    return train.images[:: max(1, len(train) // TRAIN_IMAGES)]
 
 
 def _learned_the_test_images(run: Run) -> bool:
@@ -222,7 +227,7 @@ def _learned_the_test_images(run: Run) -> bool:
     """
     train, test = held_out(run)
     mean = to_unit(train.images).mean(dim=0, keepdim=True)
-    errors = [_relative_errors(run, images, mean) for images in (train.images[:TRAIN_IMAGES], test.images)]
+    errors = [_relative_errors(run, images, mean) for images in (_some(train), test.images)]
     if errors[0].mean() > MOSTLY_MEAN:
         return False  # too little was learned to tell
     a, b = (error.log() for error in errors)

@@ -1,0 +1,101 @@
+"""Submissions built from the assignment's source, marked by nbgrader as on an instructor's machine."""
+
+import copy
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook
+
+from grading.course import ASSIGNMENT, CHECKOUT, api, configuration, succeed
+from grading.release import generate
+from tools.normal_form import read, write
+
+NOTEBOOK = f"{ASSIGNMENT}.ipynb"
+RUNS = ("bce", "mse", "combined", "cifar10")
+
+
+def grade_id(cell: NotebookNode) -> str:
+    return cell.metadata.get("nbgrader", {}).get("grade_id", "")
+
+
+@cache
+def source() -> NotebookNode:
+    return read(CHECKOUT / "solutions" / ASSIGNMENT / NOTEBOOK)
+
+
+def answers() -> dict[str, str]:
+    """grade_id -> the source of every answer cell of the solution, without the marks around the answer."""
+    solved = (cell for cell in source().cells if cell.metadata.get("nbgrader", {}).get("solution"))
+    return {grade_id(cell): re.sub(r"(?m)^ *### (BEGIN|END) SOLUTION\n?", "", cell.source).rstrip() for cell in solved}
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What nbgrader gave for each test, what it might have given, and what the test's cell said."""
+
+    scores: dict[str, float]
+    maxima: dict[str, float]
+    said: dict[str, str]
+
+    @property
+    def lost(self) -> dict[str, float]:
+        return {name: self.maxima[name] - score for name, score in self.scores.items() if score < self.maxima[name]}
+
+    @property
+    def total(self) -> float:
+        return sum(self.scores.values())
+
+
+class Course:
+    """A course folder with the released assignment, in which submissions are marked one after the other."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.released = read(generate(root / "release", root / "gradebook.db") / NOTEBOOK)
+
+    def submission(self, replies: Mapping[str, str]) -> NotebookNode:
+        """The released notebook with these answers in the place of the stubs."""
+        notebook = copy.deepcopy(self.released)
+        for cell in notebook.cells:
+            cell.source = replies.get(grade_id(cell), cell.source)
+        return notebook
+
+    def mark(self, student: str, notebook: NotebookNode, runs: Path | None, edit: Callable | None = None) -> Marks:
+        """Hand in a notebook with a folder of runs (changed by `edit`), have nbgrader mark it, and read the marks."""
+        folder = self.root / "submitted" / student / ASSIGNMENT
+        folder.mkdir(parents=True)
+        write(notebook, folder / NOTEBOOK)
+        if runs is not None:
+            shutil.copytree(runs, folder / "runs", copy_function=os.link)
+        if edit is not None:
+            edit(folder)
+        succeed(api(self.root).autograde(ASSIGNMENT, student))
+        marks = self._marks(student)
+        for part in ("submitted", "autograded"):
+            shutil.rmtree(self.root / part / student)
+        return marks
+
+    def _marks(self, student: str) -> Marks:
+        config = configuration(self.root)
+        with Gradebook(config.CourseDirectory.db_url, "vae") as gradebook:
+            grades = gradebook.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, student).grades
+            tests = [grade for grade in grades if grade.cell.cell_type == "code"]
+            scores = {grade.name: grade.auto_score for grade in tests}
+            maxima = {grade.name: grade.max_score for grade in tests}
+        marked = read(self.root / "autograded" / student / ASSIGNMENT / NOTEBOOK)
+        said = {grade_id(cell): _text(cell) for cell in marked.cells if grade_id(cell) in scores}
+        return Marks(scores, maxima, said)
+
+
+def _text(cell: NotebookNode) -> str:
+    parts = [
+        output.get("text") or output.get("evalue") or output.get("data", {}).get("text/plain", "")
+        for output in cell.outputs
+    ]
+    return "\n".join(parts)
