@@ -60,7 +60,7 @@ def test_no_hidden_test_is_released():
 
 def test_nothing_else_gives_an_answer_away():
     for cell in read(RELEASED / NOTEBOOK).cells:
-        assert set(cell.metadata) <= {"nbgrader", "deletable", "editable"}
+        assert set(cell.metadata) <= {"nbgrader", "deletable", "editable", "jupyter"}
         assert not cell.get("outputs")
     listed = json.loads((RELEASED / release.CELLS).read_text())
     assert {key for entry in listed.values() for key in entry} <= {"kind", "type", "points", "checksum"}
