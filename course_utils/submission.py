@@ -12,11 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nbformat
-from nbformat import NotebookNode
-from nbgrader.nbgraderformat import MetadataValidator
-from nbgrader.utils import compute_checksum
-
 from course_utils.checkpoints import CheckpointError
 from course_utils.runs import read_run
 from course_utils.runtime import course_root
@@ -24,6 +19,7 @@ from course_utils.runtime import course_root
 ASSIGNMENT = "assignment4"
 NOTEBOOK = f"{ASSIGNMENT}.ipynb"
 CELLS = "cells.json"
+FORMAT = 4  # of notebooks
 RUNS = {"bce": "test-run-bce", "mse": "test-run-mse", "combined": "test-run-combined", "cifar10": "test-run-cifar"}
 MAX_MEGABYTES = 25
 MAX_FILES = 20_000  # somebody's home folder is not walked to its end
@@ -31,7 +27,11 @@ STUB = re.compile(r"^[ \t]*raise Unanswered\(\)", re.MULTILINE)
 TEXT_STUB = "Your answer here."
 RETURN = re.compile(r"^[ \t]*return\b", re.MULTILINE)
 FLAGS = {"answer": (False, True), "test": (True, False), "locked": (False, False)}  # kind -> grade, solution
+MANY_EDITED = "These cells are not as they were given: {}; marking restores them"
 FRESH = f"Fetch a fresh {NOTEBOOK}, put your answers into its cells, and hand in that one."
+
+MARKING = "This is checked before handing in, not while marking."
+Json = dict[str, Any]  # a notebook or a cell
 
 COSTS = "This would cost you points:"
 GOOD = "Good to know:"
@@ -48,8 +48,10 @@ class Finding(NamedTuple):
 def report(path: str | Path) -> str:
     """One line per finding with its cure, those that cost points first.  Never raises.
 
-    `path` is the notebook as it was last saved, or its folder.
+    `path` is the notebook as it was last saved, or its folder. While nbgrader marks, there is nothing left to check.
     """
+    if os.environ.get("NBGRADER_EXECUTION") == "autograde":
+        return MARKING
     return _page(findings(path))
 
 
@@ -109,7 +111,7 @@ def _find_notebook(path: Path) -> tuple[Path | None, list[Finding]]:
     return path, [Finding(False, extra)] if others else []
 
 
-def _read(path: Path) -> tuple[NotebookNode | None, list[Finding]]:
+def _read(path: Path) -> tuple[Json | None, list[Finding]]:
     """The notebook, or nothing and the reason; a byte order mark is a finding and does not stop the reading."""
     if not path.is_file():
         return None, [Finding(True, f"{path.name} is not a file. {FRESH}")]
@@ -131,7 +133,7 @@ def _read(path: Path) -> tuple[NotebookNode | None, list[Finding]]:
         return None, [*found, Finding(True, f"{path.name} cannot be read: {error} {FRESH}")]
 
 
-def _parsed(data: bytes) -> NotebookNode:
+def _parsed(data: bytes) -> Json:
     """The notebook in these bytes.  ValueError with a sentence for anything else."""
     try:
         content = json.loads(data.decode("utf-8"))
@@ -140,14 +142,14 @@ def _parsed(data: bytes) -> NotebookNode:
     except ValueError as error:
         conflict = " It holds the marks of a git conflict." if b"<<<<<<<" in data else ""
         raise ValueError(f"it is not valid JSON ({error}).{conflict}") from error
-    if not isinstance(content, dict) or content.get("nbformat") != nbformat.current_nbformat:
-        raise ValueError(f"it is no notebook of format {nbformat.current_nbformat}.")
+    if not isinstance(content, dict) or content.get("nbformat") != FORMAT:
+        raise ValueError(f"it is no notebook of format {FORMAT}.")
     cells = content.get("cells")
     if not isinstance(cells, list) or not all(_is_cell(cell) for cell in cells):
         raise ValueError("its list of cells is missing or damaged.")
     for cell in cells:
         cell["source"] = "".join(cell["source"])
-    return nbformat.from_dict(content)
+    return content
 
 
 def _is_cell(cell: object) -> bool:
@@ -159,7 +161,7 @@ def _is_cell(cell: object) -> bool:
     return lines and isinstance(meta, dict) and isinstance(meta.get("nbgrader", {}), dict)
 
 
-def _reference(folder: Path) -> dict[str, dict[str, Any]] | None:
+def _reference(folder: Path) -> dict[str, Json] | None:
     """The released cells: cells.json beside the notebook, or else the checkout's; None if neither can be read."""
     for place in (folder, course_root() / "assignments" / ASSIGNMENT):
         try:
@@ -176,7 +178,7 @@ def _reference(folder: Path) -> dict[str, dict[str, Any]] | None:
 # The cells
 
 
-def _about_kernel(nb: NotebookNode) -> Iterator[Finding]:
+def _about_kernel(nb: Json) -> Iterator[Finding]:
     meta = nb.get("metadata")
     spec = meta.get("kernelspec") if isinstance(meta, dict) else None
     spec = spec if isinstance(spec, dict) else {}
@@ -191,12 +193,8 @@ def _about_kernel(nb: NotebookNode) -> Iterator[Finding]:
         yield Finding(False, f"{sentence} {cure}")
 
 
-def _about_cells(nb: NotebookNode, reference: dict[str, dict[str, Any]]) -> Iterator[Finding]:
-    found: dict[str, list[NotebookNode]] = {}
-    for cell in nb.cells:
-        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-        if isinstance(grade_id, str):
-            found.setdefault(grade_id, []).append(cell)
+def _about_cells(nb: Json, reference: dict[str, Json]) -> Iterator[Finding]:
+    found = _by_name(nb)
     if not set(found) & set(reference):
         total = sum(cell["points"] for cell in reference.values())
         yield Finding(
@@ -213,10 +211,20 @@ def _about_cells(nb: NotebookNode, reference: dict[str, dict[str, Any]]) -> Iter
             yield _doubled(name, len(cells))
         else:
             yield from _about_cell(name, cells[0], released, worth)
+    yield from _about_edited(found, reference)
     yield from _about_strangers(nb, reference)
 
 
-def _missing(name: str, released: dict[str, Any], worth: float) -> Finding:
+def _by_name(nb: Json) -> dict[str, list[Json]]:
+    found: dict[str, list[Json]] = {}
+    for cell in nb["cells"]:
+        grade_id = cell["metadata"].get("nbgrader", {}).get("grade_id")
+        if isinstance(grade_id, str):
+            found.setdefault(grade_id, []).append(cell)
+    return found
+
+
+def _missing(name: str, released: Json, worth: float) -> Finding:
     what = {"answer": "The answer cell", "test": "The test cell", "locked": "The given cell"}[released["kind"]]
     return Finding(True, f"{what} {name} {_lost(worth)} is missing or lost its nbgrader metadata. {FRESH}")
 
@@ -226,15 +234,15 @@ def _doubled(name: str, count: int) -> Finding:
     return Finding(True, f"{sentence} Delete the copies and keep one; for notes of your own insert a new cell.")
 
 
-def _about_cell(name: str, cell: NotebookNode, released: dict[str, Any], worth: float) -> Iterator[Finding]:
-    meta = cell.metadata["nbgrader"]
+def _about_cell(name: str, cell: Json, released: Json, worth: float) -> Iterator[Finding]:
+    meta = cell["metadata"]["nbgrader"]
     grade, solution = FLAGS[released["kind"]]
     if not _is_valid(cell):
         yield Finding(True, f"The nbgrader metadata of the cell {name} are damaged or of another version. {FRESH}")
     elif (meta["grade"], meta["solution"]) != (grade or solution and released["points"] > 0, solution):
         yield Finding(True, f"The nbgrader metadata of the cell {name} {_lost(worth)} were changed. {FRESH}")
-    elif cell.cell_type != released["type"]:
-        sentence = f"The cell {name} is {cell.cell_type} instead of {released['type']}; marking turns it back."
+    elif cell["cell_type"] != released["type"]:
+        sentence = f"The cell {name} is {cell['cell_type']} instead of {released['type']}; marking turns it back."
         cure = (
             f"Do the same: select it, choose {released['type'].capitalize()} in the toolbar, run all cells, and save."
         )
@@ -242,15 +250,28 @@ def _about_cell(name: str, cell: NotebookNode, released: dict[str, Any], worth: 
         yield from _unanswered(name, cell, released, worth) if solution else ()
     elif solution:
         yield from _unanswered(name, cell, released, worth)
-    elif compute_checksum(cell) != released.get("checksum"):
-        sentence = f"The cell {name} is not as it was given; marking restores it, so what you changed does not count."
-        yield Finding(
-            False, f"{sentence} Write answers into the answer cells, and try things out in cells of your own."
-        )
 
 
-def _unanswered(name: str, cell: NotebookNode, released: dict[str, Any], worth: float) -> Iterator[Finding]:
-    source = cell.source.strip()
+def _about_edited(found: dict[str, list[Json]], reference: dict[str, Json]) -> Iterator[Finding]:
+    """Given cells and tests whose text or metadata are not those of the release."""
+    import nbformat  # it and nbgrader take seconds to import; a kernel that only marks need not wait for them
+    from nbgrader.utils import compute_checksum
+
+    sums = {name: released["checksum"] for name, released in reference.items() if "checksum" in released}
+    single = {name: found[name][0] for name in sums if len(found.get(name, [])) == 1}
+    edited = [
+        name
+        for name, cell in single.items()
+        if _is_valid(cell) and compute_checksum(nbformat.from_dict(cell)) != sums[name]
+    ]
+    if edited:
+        cells = "The cell {} is not as it was given; marking restores it" if len(edited) == 1 else MANY_EDITED
+        cure = "Write answers into the answer cells, and try things out in cells of your own."
+        yield Finding(False, f"{cells.format(', '.join(edited))}, so changes do not count. {cure}")
+
+
+def _unanswered(name: str, cell: Json, released: Json, worth: float) -> Iterator[Finding]:
+    source = cell["source"].strip()
     stub = STUB.search(source) if released["type"] == "code" else None
     if not source:
         yield Finding(True, f"{name} {_lost(worth)} is empty. {FRESH}")
@@ -263,31 +284,34 @@ def _unanswered(name: str, cell: NotebookNode, released: dict[str, Any], worth: 
         yield Finding(True, f"{name} {_lost(worth)} is not answered yet: write your answer in place of its text.")
 
 
-def _about_strangers(nb: NotebookNode, reference: dict[str, Any]) -> Iterator[Finding]:
+def _about_strangers(nb: Json, reference: dict[str, Any]) -> Iterator[Finding]:
     """Cells with nbgrader metadata that the release does not have: nbgrader then marks nothing at all."""
-    for cell in nb.cells:
-        meta = cell.metadata.get("nbgrader")
+    for cell in nb["cells"]:
+        meta = cell["metadata"].get("nbgrader")
         if meta is None or meta.get("grade_id") in [*reference]:  # a list: a damaged grade_id may be no string
             continue
         flagged = any(meta.get(flag) for flag in ("grade", "solution", "locked", "task"))
         if flagged or not _is_valid(cell):
-            begins = cell.source.strip().split("\n")[0][:40]
+            begins = cell["source"].strip().split("\n")[0][:40]
             sentence = f"The cell that begins with {begins!r} has nbgrader metadata that do not belong here"
             yield Finding(
                 True, f"{sentence}; nbgrader gives up at it. Copy its text into a new cell, and delete the old one."
             )
 
 
-def _is_valid(cell: NotebookNode) -> bool:
+def _is_valid(cell: Json) -> bool:
     """Whether nbgrader itself accepts the cell's metadata."""
+    import nbformat
+    from nbgrader.nbgraderformat import MetadataValidator
+
     try:
-        MetadataValidator().validate_cell(cell)
+        MetadataValidator().validate_cell(nbformat.from_dict(cell))
     except Exception:
         return False
     return True
 
 
-def _worth(name: str, reference: dict[str, dict[str, Any]]) -> float:
+def _worth(name: str, reference: dict[str, Json]) -> float:
     """The points of a cell: its own, or for an answer in code those of the tests between it and the next answer."""
     released = reference[name]
     if released["points"] or released["kind"] != "answer":
@@ -312,7 +336,7 @@ def _points(points: float) -> str:
 # The folder
 
 
-def _about_folder(folder: Path, reference: dict[str, dict[str, Any]]) -> Iterator[Finding]:
+def _about_folder(folder: Path, reference: dict[str, Json]) -> Iterator[Finding]:
     for name, prefix in RUNS.items():
         worth = sum(cell["points"] for test, cell in reference.items() if test.startswith(prefix))
         yield from _about_run(folder, name, f" ({_points(worth)})" if worth else "")

@@ -151,6 +151,16 @@ def test_an_edited_test_is_good_to_know(folder):
     costly, other = told(folder)
     assert costly == [] and "test-sse is not as it was given; marking restores it" in only(other)
     assert report(folder).split("\n")[:2] == [FINE, GOOD]
+    change(folder, lambda nb: cell(nb, "setup").update(source="pass"))
+    assert "cells are not as they were given: setup, test-sse; marking" in only(told(folder)[1])
+
+
+def test_nothing_is_checked_while_nbgrader_marks(folder, monkeypatch):
+    change(folder, lambda nb: cell(nb, "test-sse").update(source="the test with its hidden part"))
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    assert report(folder) == submission.MARKING
+    monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
+    assert "test-sse" in report(folder)
 
 
 @pytest.mark.parametrize(
