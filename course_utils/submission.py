@@ -33,6 +33,7 @@ FRESH = f"Fetch a fresh {NOTEBOOK}, put your answers into its cells, and hand in
 MARKING = "This is checked before handing in, not while marking."
 Json = dict[str, Any]  # a notebook or a cell
 
+FATAL, COSTLY, NOTE = "fatal", "costly", "note"
 COSTS = "This would cost you points:"
 GOOD = "Good to know:"
 FINE = "Nothing was found that would cost you points for no good reason."
@@ -41,8 +42,12 @@ FINE = "Nothing was found that would cost you points for no good reason."
 class Finding(NamedTuple):
     """One sentence or two: what was found, and the cure. A costly one takes points away."""
 
-    costly: bool
+    weight: str  # FATAL: nbgrader gives up marking the notebook; COSTLY, or only a NOTE
     sentence: str
+
+    @property
+    def costly(self) -> bool:
+        return self.weight != NOTE
 
 
 def report(path: str | Path) -> str:
@@ -73,7 +78,7 @@ def findings(path: str | Path) -> list[Finding]:
         return found if notebook is None else [*found, *_of_submission(notebook)]
     except Exception as error:
         sentence = f"{path} could not be checked to the end ({type(error).__name__}: {error}). {FRESH}"
-        return [Finding(True, sentence)]
+        return [Finding(FATAL, sentence)]
 
 
 def _of_submission(path: Path) -> list[Finding]:
@@ -83,7 +88,7 @@ def _of_submission(path: Path) -> list[Finding]:
         why = (
             f"Nothing says which cells belong here: {CELLS} is missing. Put the one you were given beside {path.name}."
         )
-        return [*found, Finding(False, why), *_about_folder(path.parent, {})]
+        return [*found, Finding(NOTE, why), *_about_folder(path.parent, {})]
     about_cells = [] if nb is None else [*_about_kernel(nb), *_about_cells(nb, reference)]
     return [*found, *about_cells, *_about_folder(path.parent, reference)]
 
@@ -94,43 +99,43 @@ def _of_submission(path: Path) -> list[Finding]:
 def _find_notebook(path: Path) -> tuple[Path | None, list[Finding]]:
     """The notebook that `path` means, if any, and what is wrong with its name and its neighbours."""
     if not path.exists():
-        return None, [Finding(True, f"There is no {path}. Save your notebook as {NOTEBOOK} and check that file.")]
+        return None, [Finding(FATAL, f"There is no {path}. Save your notebook as {NOTEBOOK} and check that file.")]
     if path.is_dir():
         others = sorted(other for other in path.glob("*.ipynb") if other.name != NOTEBOOK)
         if not (path / NOTEBOOK).exists() and len(others) != 1:
             sentence = (
                 f"{path} holds {len(others)} notebooks and none is called {NOTEBOOK}, the only one that is marked."
             )
-            return None, [Finding(True, f"{sentence} Rename yours to {NOTEBOOK}.")]
+            return None, [Finding(FATAL, f"{sentence} Rename yours to {NOTEBOOK}.")]
         path = path / NOTEBOOK if (path / NOTEBOOK).exists() else others[0]
     if path.name != NOTEBOOK:
         sentence = f"The notebook is called {path.name}; only {NOTEBOOK} is marked. Rename it to {NOTEBOOK}."
-        return path, [Finding(True, sentence)]
+        return path, [Finding(FATAL, sentence)]
     others = sorted(other.name for other in path.parent.glob("*.ipynb") if other.name != NOTEBOOK)
     extra = f"Besides {NOTEBOOK} there is {', '.join(others)}, which is not marked. Keep your answers in {NOTEBOOK}."
-    return path, [Finding(False, extra)] if others else []
+    return path, [Finding(NOTE, extra)] if others else []
 
 
 def _read(path: Path) -> tuple[Json | None, list[Finding]]:
     """The notebook, or nothing and the reason; a byte order mark is a finding and does not stop the reading."""
     if not path.is_file():
-        return None, [Finding(True, f"{path.name} is not a file. {FRESH}")]
+        return None, [Finding(FATAL, f"{path.name} is not a file. {FRESH}")]
     if path.stat().st_size > MAX_MEGABYTES * 10**6:
         size = path.stat().st_size / 1e6
         cure = "Choose Edit → Clear Outputs of All Cells, and save."
         return None, [
-            Finding(True, f"{path.name} has {size:.0f} MB; a submission may have {MAX_MEGABYTES} in all. {cure}")
+            Finding(COSTLY, f"{path.name} has {size:.0f} MB; a submission may have {MAX_MEGABYTES} in all. {cure}")
         ]
     data = path.read_bytes()
     found = []
     if data.startswith(b"\xef\xbb\xbf"):
         mark = f"{path.name} begins with a byte order mark, which an editor put there; nbgrader cannot read it."
-        found = [Finding(True, f"{mark} Open it in JupyterLab, change a cell, and save.")]
+        found = [Finding(FATAL, f"{mark} Open it in JupyterLab, change a cell, and save.")]
         data = data[3:]
     try:
         return _parsed(data), found
     except ValueError as error:
-        return None, [*found, Finding(True, f"{path.name} cannot be read: {error} {FRESH}")]
+        return None, [*found, Finding(FATAL, f"{path.name} cannot be read: {error} {FRESH}")]
 
 
 def _parsed(data: bytes) -> Json:
@@ -186,11 +191,11 @@ def _about_kernel(nb: Json) -> Iterator[Finding]:
     cure = "Choose Kernel → Change Kernel → Python 3, and save."
     if language != "python":
         sentence = f"The notebook asks for {language}; it is marked with Python, and Validate fails."
-        yield Finding(False, f"{sentence} {cure}")
+        yield Finding(NOTE, f"{sentence} {cure}")
     elif name != "python3":
         called = f"is called {name!r}" if name else "has no name"
         sentence = f"The notebook's kernel {called}; marking uses python3, and Validate may fail with yours."
-        yield Finding(False, f"{sentence} {cure}")
+        yield Finding(NOTE, f"{sentence} {cure}")
 
 
 def _about_cells(nb: Json, reference: dict[str, Json]) -> Iterator[Finding]:
@@ -198,7 +203,7 @@ def _about_cells(nb: Json, reference: dict[str, Json]) -> Iterator[Finding]:
     if not set(found) & set(reference):
         total = sum(cell["points"] for cell in reference.values())
         yield Finding(
-            True,
+            FATAL,
             "No cell carries the marks by which nbgrader knows it, so nothing can be marked "
             f"({_points(total)}): another editor dropped them, or this is another notebook. {FRESH}",
         )
@@ -226,27 +231,27 @@ def _by_name(nb: Json) -> dict[str, list[Json]]:
 
 def _missing(name: str, released: Json, worth: float) -> Finding:
     what = {"answer": "The answer cell", "test": "The test cell", "locked": "The given cell"}[released["kind"]]
-    return Finding(True, f"{what} {name} {_lost(worth)} is missing or lost its nbgrader metadata. {FRESH}")
+    return Finding(COSTLY, f"{what} {name} {_lost(worth)} is missing or lost its nbgrader metadata. {FRESH}")
 
 
 def _doubled(name: str, count: int) -> Finding:
     sentence = f"{count} cells carry the name {name}: a cell was copied, and nbgrader gives up marking the notebook."
-    return Finding(True, f"{sentence} Delete the copies and keep one; for notes of your own insert a new cell.")
+    return Finding(FATAL, f"{sentence} Delete the copies and keep one; for notes of your own insert a new cell.")
 
 
 def _about_cell(name: str, cell: Json, released: Json, worth: float) -> Iterator[Finding]:
     meta = cell["metadata"]["nbgrader"]
     grade, solution = FLAGS[released["kind"]]
     if not _is_valid(cell):
-        yield Finding(True, f"The nbgrader metadata of the cell {name} are damaged or of another version. {FRESH}")
+        yield Finding(FATAL, f"The nbgrader metadata of the cell {name} are damaged or of another version. {FRESH}")
     elif (meta["grade"], meta["solution"]) != (grade or solution and released["points"] > 0, solution):
-        yield Finding(True, f"The nbgrader metadata of the cell {name} {_lost(worth)} were changed. {FRESH}")
+        yield Finding(COSTLY, f"The nbgrader metadata of the cell {name} {_lost(worth)} were changed. {FRESH}")
     elif cell["cell_type"] != released["type"]:
         sentence = f"The cell {name} is {cell['cell_type']} instead of {released['type']}; marking turns it back."
         cure = (
             f"Do the same: select it, choose {released['type'].capitalize()} in the toolbar, run all cells, and save."
         )
-        yield Finding(False, f"{sentence} {cure}")
+        yield Finding(NOTE, f"{sentence} {cure}")
         yield from _unanswered(name, cell, released, worth) if solution else ()
     elif solution:
         yield from _unanswered(name, cell, released, worth)
@@ -267,21 +272,21 @@ def _about_edited(found: dict[str, list[Json]], reference: dict[str, Json]) -> I
     if edited:
         cells = "The cell {} is not as it was given; marking restores it" if len(edited) == 1 else MANY_EDITED
         cure = "Write answers into the answer cells, and try things out in cells of your own."
-        yield Finding(False, f"{cells.format(', '.join(edited))}, so changes do not count. {cure}")
+        yield Finding(NOTE, f"{cells.format(', '.join(edited))}, so changes do not count. {cure}")
 
 
 def _unanswered(name: str, cell: Json, released: Json, worth: float) -> Iterator[Finding]:
     source = cell["source"].strip()
     stub = STUB.search(source) if released["type"] == "code" else None
     if not source:
-        yield Finding(True, f"{name} {_lost(worth)} is empty. {FRESH}")
+        yield Finding(COSTLY, f"{name} {_lost(worth)} is empty. {FRESH}")
     elif stub and not RETURN.search(source, 0, stub.start()):
         cure = "put your code in place of `raise Unanswered()`."
-        yield Finding(True, f"{name} {_lost(worth)} is not answered yet: {cure}")
+        yield Finding(COSTLY, f"{name} {_lost(worth)} is not answered yet: {cure}")
     elif stub:
-        yield Finding(False, f"{name} still has the line `raise Unanswered()` below a return. Delete that line.")
+        yield Finding(NOTE, f"{name} still has the line `raise Unanswered()` below a return. Delete that line.")
     elif source == TEXT_STUB:
-        yield Finding(True, f"{name} {_lost(worth)} is not answered yet: write your answer in place of its text.")
+        yield Finding(COSTLY, f"{name} {_lost(worth)} is not answered yet: write your answer in place of its text.")
 
 
 def _about_strangers(nb: Json, reference: dict[str, Any]) -> Iterator[Finding]:
@@ -295,7 +300,7 @@ def _about_strangers(nb: Json, reference: dict[str, Any]) -> Iterator[Finding]:
             begins = cell["source"].strip().split("\n")[0][:40]
             sentence = f"The cell that begins with {begins!r} has nbgrader metadata that do not belong here"
             yield Finding(
-                True, f"{sentence}; nbgrader gives up at it. Copy its text into a new cell, and delete the old one."
+                FATAL, f"{sentence}; nbgrader gives up at it. Copy its text into a new cell, and delete the old one."
             )
 
 
@@ -345,27 +350,27 @@ def _about_folder(folder: Path, reference: dict[str, Json]) -> Iterator[Finding]
     if total > MAX_MEGABYTES:
         largest = ", ".join(f"{name} ({size / 1e6:.1f} MB)" for name, size in sizes.most_common(3))
         sentence = f"The folder has {total:.0f} MB; {MAX_MEGABYTES} are allowed. The largest: {largest}."
-        yield Finding(True, f"{sentence} Delete or move what does not belong to the submission.")
+        yield Finding(COSTLY, f"{sentence} Delete or move what does not belong to the submission.")
 
 
 def _about_run(folder: Path, name: str, worth: str) -> Iterator[Finding]:
     path = folder / "runs" / f"{name}.safetensors"
     shown, again = f"runs/{path.name}", "Run its training cell to the end, then save."
     if path.is_symlink():
-        yield Finding(True, f"{shown}{worth} is a link, and links are not handed in. Put the file itself there.")
+        yield Finding(COSTLY, f"{shown}{worth} is a link, and links are not handed in. Put the file itself there.")
     elif not path.exists() and (folder / "runs" / "unfinished" / path.name).exists():
-        yield Finding(True, f"The run {shown}{worth} is unfinished. {again} It goes on where it stopped.")
+        yield Finding(COSTLY, f"The run {shown}{worth} is unfinished. {again} It goes on where it stopped.")
     elif not path.exists():
-        yield Finding(True, f"The run {shown}{worth} is missing. {again}")
+        yield Finding(COSTLY, f"The run {shown}{worth} is missing. {again}")
     else:
         try:
             read_run(path)
         except CheckpointError as error:
             reason = str(error).replace(str(path), shown)
-            yield Finding(True, f"The run {shown}{worth} is damaged: {reason} Delete the file first.")
+            yield Finding(COSTLY, f"The run {shown}{worth} is damaged: {reason} Delete the file first.")
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            yield Finding(True, f"The run {shown}{worth} cannot be read ({reason}). Delete the file. {again}")
+            yield Finding(COSTLY, f"The run {shown}{worth} cannot be read ({reason}). Delete the file. {again}")
 
 
 def _sizes(folder: Path) -> Counter[str]:

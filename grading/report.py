@@ -6,8 +6,9 @@ every student, and below it what a person should look at. The exit status is 1 w
 
 import argparse
 import hashlib
-import os
+import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +16,17 @@ from pathlib import Path
 import nbformat
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
+from sqlalchemy.exc import SAWarning
 from tqdm.auto import tqdm
 
 from course_utils.run_checks import UNVERIFIED
 from course_utils.runs import Run, read_run
-from course_utils.submission import findings
+from course_utils.submission import FATAL, findings
 from grading.course import ASSIGNMENT, CHECKOUT, api, configuration
 
-SHOWN = 3  # findings about a submission that could not be marked
+EXCEPTION = re.compile(r"^\s*([A-Za-z_][\w.]*(?:Error|Exception|Died))(:.*)$", re.MULTILINE)
+EMPTY_WORDS = "NbGraderException"  # it only says that there was a failure
+MAX_REASON = 200
 INTERRUPTED = "KeyboardInterrupt"
 
 
@@ -56,7 +60,11 @@ def mark(root: Path, names: Iterable[str]) -> dict[str, str]:
     """
     course, failed = api(root), {}
     for name in names:
-        result = course.autograde(ASSIGNMENT, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", SAWarning
+            )  # of nbgrader's own queries; nobody here can do anything about it
+            result = course.autograde(ASSIGNMENT, name)
         if not result["success"]:
             failed[name] = _reason(result)
             if failed[name].startswith(INTERRUPTED):
@@ -71,8 +79,13 @@ def unmarked(root: Path) -> list[str]:
 
 
 def _has_marks(course: NbGraderAPI, root: Path, student: str) -> bool:
-    """As nbgrader decides it: an autograded copy is there, and the gradebook has the submission's time."""
-    if not (root / "autograded" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb").exists():
+    """Whether an autograded copy is there, no file came after it, and the gradebook has the submission's time.
+
+    Downloaded zips bring no time, so nbgrader alone would not notice that one was collected anew.
+    """
+    copy = root / "autograded" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    files = (root / "submitted" / student / ASSIGNMENT).rglob("*")
+    if not copy.exists() or any(path.lstat().st_mtime > copy.stat().st_mtime for path in files):
         return False
     try:
         with course.gradebook as gradebook:
@@ -83,15 +96,13 @@ def _has_marks(course: NbGraderAPI, root: Path, student: str) -> bool:
 
 
 def _reason(result: Mapping[str, str]) -> str:
-    """The last thing in nbgrader's log that says more than that there was a failure, or else its exception."""
-    lines = (result.get("error") or "nbgrader gave no reason").strip().splitlines()
-    told = [line for line in (result.get("log") or "").splitlines() if _is_exception(line)]
-    return lines[-1] if lines[-1].startswith(INTERRUPTED) or not told else told[-1].strip()
-
-
-def _is_exception(line: str) -> bool:
-    name, colon, _ = line.partition(":")
-    return bool(colon) and not line.startswith((" ", "[")) and name.replace(".", "").isidentifier()
+    """The exception behind a failure: the last in nbgrader's log, or else the first in its traceback."""
+    error, log = result.get("error") or "", result.get("log") or ""
+    if error.strip().endswith(INTERRUPTED):
+        return INTERRUPTED
+    found = [*reversed(EXCEPTION.findall(log)), *EXCEPTION.findall(error)]
+    told = [f"{name.split('.')[-1]}{text}" for name, text in found if not name.endswith(EMPTY_WORDS)]
+    return (told or ["nbgrader gave no reason"])[0][:MAX_REASON]
 
 
 # What the gradebook and the marked notebooks say
@@ -115,7 +126,7 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
     tests = [grade for grade in grades if grade.cell.cell_type == "code"]
     written = [grade for grade in grades if grade.cell.cell_type != "code"]
     gone = sorted(grade.name for grade in tests if grade.auto_score is None)
-    remarks = [f"{name}: the test is missing in the notebook, so it has no marks. Give them by hand." for name in gone]
+    remarks = [f"These tests are missing in the notebook; mark them by hand: {', '.join(gone)}."] if gone else []
     return Marked(
         student,
         auto=sum(grade.auto_score or 0.0 for grade in tests) + sum(grade.manual_score or 0.0 for grade in tests),
@@ -137,8 +148,10 @@ def unverified(root: Path, student: str) -> list[str]:
 
 
 def _why_not(root: Path, student: str, reason: str | None) -> list[str]:
-    found = [f.sentence for f in findings(root / "submitted" / student / ASSIGNMENT) if f.costly]
-    return [f"NOT MARKED: {reason or 'not tried yet'}", *found[:SHOWN]]
+    """nbgrader's reason, and what the check before hand-in would have said about it."""
+    found = findings(root / "submitted" / student / ASSIGNMENT)
+    cures = [finding.sentence for finding in found if finding.weight == FATAL]
+    return [f"NOT MARKED: {reason or 'not tried yet'}", *cures]
 
 
 # Across students
@@ -155,7 +168,7 @@ def same_runs(root: Path) -> list[str]:
 def same_numbers(root: Path) -> list[str]:
     """One sentence for each student number that runs of two students carry."""
     return [
-        f"Student number {number} is used by {', '.join(sorted({student for student, _ in found}))}: {_places(found)}."
+        f"Student number {number} stands in the runs of {', '.join(sorted({student for student, _ in found}))}."
         for number, found in _shared(root, lambda run: str(run.facts.get("student"))).items()
     ]
 
@@ -224,15 +237,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     root = options.root.resolve()
     names = students(root) if options.all else unmarked(root)
-    with tqdm(names, desc="marking", unit="submission", file=sys.stderr, disable=not names) as bar:
-        try:
-            failed = mark(root, bar)
-        except KeyboardInterrupt:
-            print("Interrupted. What is marked stays marked; `make grade` goes on with the rest.", file=sys.stderr)
-            return 130
-    os.chdir(CHECKOUT)
+    try:
+        failed = mark(root, tqdm(names, desc="marking", unit="submission", disable=not names))
+    except KeyboardInterrupt:
+        print("Interrupted. What is marked stays marked; `make grade` goes on with the rest.", file=sys.stderr)
+        return 130
     print(page(root, failed))
-    return int(any(row.failed for row in rows(root, failed)))
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
