@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PROFILE ?= $(or $(COURSE_PROFILE),quick)
 LESSONS ?= all
+FOLDER ?= notebooks
 FILE ?= assignments/assignment4/assignment4.ipynb
 
 BIN := .venv/bin
@@ -27,8 +28,8 @@ test: .venv  ## check style, unit tests and every lesson against its stored outp
 	@$(BIN)/ruff format --check --quiet
 	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q
 
-lab: .venv  ## open the lessons in JupyterLab
-	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir=notebooks $(LABFLAGS)
+lab: .venv  ## open the lessons in JupyterLab; FOLDER=assignments/assignment4 opens the assignment
+	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir="$(FOLDER)" $(LABFLAGS)
 
 check-submission: .venv  ## say what would cost points in your assignment for no good reason; FILE=notebook or its folder
 	@$(BIN)/python -m course_utils.submission "$(FILE)"
