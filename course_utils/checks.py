@@ -94,13 +94,14 @@ def check_parts(
     told = {sentence: _total(value) for sentence, value in (mistakes or {}).items()}
     check_either(f"{name}, nll", lambda: got_nll, nlls, {"nll and kl are swapped.": kls[0](), **told})
     check_either(f"{name}, kl", lambda: got_kl, kls)
+    _, a, b = parts
     wrong_sums = {
-        "You subtract the KL; the loss is reconstruction plus KL.": got_nll - got_kl,
+        "You subtract the KL; the loss is reconstruction plus KL.": _total(a - b),
         "The KL is missing in the loss.": got_nll,
         "The reconstruction is missing in the loss.": got_kl,
-        "This is the ELBO; the loss is minus the ELBO.": -got_nll - got_kl,
+        "This is the ELBO; the loss is minus the ELBO.": -_total(a + b),
     }
-    check(f"{name}, loss", lambda: loss, got_nll + got_kl, wrong_sums)
+    check(f"{name}, loss", lambda: loss, _total(a + b), wrong_sums)
 
 
 def _total(value: Any) -> float:

@@ -84,7 +84,6 @@ def train_run(
     *,
     student_number: int,
     epochs: int,
-    learning_rate: float = 3e-3,
 ) -> Run:
     """Train `make()` on a named data set for so many epochs and keep it at `path`; a finished run is only read.
 
@@ -109,7 +108,6 @@ def train_run(
         epochs=epochs,
         generator=torch.Generator().manual_seed(seed),
         batch_size=128 if len(train) < SMALL_SET else 512,
-        learning_rate=learning_rate,
         checkpoint=unfinished,
     )
     if history.stopped:
@@ -164,12 +162,12 @@ def seed_correlation(run: Run) -> float:
     with torch.random.fork_rng():
         torch.manual_seed(run.facts["seed"])
         start = build(run.facts["model"], **run.facts["arguments"])
-    return torch.corrcoef(torch.stack([_flat(start), _flat(run.model)]))[0, 1].item()
+    return torch.corrcoef(torch.stack([_matrices(start), _matrices(run.model)]))[0, 1].item()
 
 
 def same_weights(a: Run, b: Run) -> bool:
     """Whether two runs hold the same numbers, whatever their facts say."""
-    one, other = _flat(a.model), _flat(b.model)
+    one, other = _matrices(a.model), _matrices(b.model)
     return one.shape == other.shape and torch.equal(one, other)
 
 
@@ -191,5 +189,6 @@ def _finished(path: Path, student_number: int, epochs: int) -> Run:
     return run
 
 
-def _flat(model: nn.Module) -> Tensor:
-    return torch.cat([parameter.detach().flatten().double() for parameter in model.parameters()])
+def _matrices(model: nn.Module) -> Tensor:
+    """All weights in one row, without biases and norms, which start alike in every network."""
+    return torch.cat([weights.detach().flatten().double() for weights in model.parameters() if weights.dim() > 1])

@@ -183,8 +183,10 @@ class _Run:
         blank = {i: _blank_adam_state(parameters[i]) for i in facts["updated"]}
         tensors = read_tensors(path, self._tensors(blank))
         self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.model.state_dict()})
-        state = {i: {key: tensors[f"optimizer.{i}.{key}"] for key in blank[i]} for i in blank}
-        self.optimizer.load_state_dict({"state": state, "param_groups": facts["groups"]})
+        for i, state in blank.items():  # filled in place: fused Adam needs them laid out in memory like the weights
+            for key, value in state.items():
+                value.copy_(tensors[f"optimizer.{i}.{key}"])
+        self.optimizer.load_state_dict({"state": blank, "param_groups": facts["groups"]})
         self.scheduler.load_state_dict(facts["scheduler"])
         self.generator.set_state(tensors["generator"])
         self.history = History(**facts["history"])

@@ -4,7 +4,7 @@ import copy
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,6 @@ from grading.release import generate
 from tools.normal_form import read, write
 
 NOTEBOOK = f"{ASSIGNMENT}.ipynb"
-RUNS = ("bce", "mse", "combined", "cifar10")
 
 
 def grade_id(cell: NotebookNode) -> str:
@@ -42,6 +41,8 @@ class Marks:
     scores: dict[str, float]
     maxima: dict[str, float]
     said: dict[str, str]
+    tracebacks: dict[str, list[str]]
+    to_read: dict[str, float]
 
     @property
     def lost(self) -> dict[str, float]:
@@ -84,13 +85,19 @@ class Course:
     def _marks(self, student: str) -> Marks:
         config = configuration(self.root)
         with Gradebook(config.CourseDirectory.db_url, "vae") as gradebook:
-            grades = gradebook.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, student).grades
+            grades = list(gradebook.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, student).grades)
             tests = [grade for grade in grades if grade.cell.cell_type == "code"]
             scores = {grade.name: grade.auto_score for grade in tests}
             maxima = {grade.name: grade.max_score for grade in tests}
+            to_read = {grade.name: grade.max_score for grade in grades if grade.needs_manual_grade}
         marked = read(self.root / "autograded" / student / ASSIGNMENT / NOTEBOOK)
-        said = {grade_id(cell): _text(cell) for cell in marked.cells if grade_id(cell) in scores}
-        return Marks(scores, maxima, said)
+        cells = {grade_id(cell): cell for cell in marked.cells if grade_id(cell) in scores}
+        said = {name: _text(cell) for name, cell in cells.items()}
+        return Marks(scores, maxima, said, {name: _traceback(cell) for name, cell in cells.items()}, to_read)
+
+
+def _traceback(cell: NotebookNode) -> list[str]:
+    return [line for output in cell.outputs for line in output.get("traceback", [])]
 
 
 def _text(cell: NotebookNode) -> str:
@@ -99,3 +106,16 @@ def _text(cell: NotebookNode) -> str:
         for output in cell.outputs
     ]
     return "\n".join(parts)
+
+
+def dealt(names: Iterable[str], clash: Callable[[str, str], bool]) -> list[list[str]]:
+    """Names dealt out to groups in which no two clash: questions that stand alone are marked in one submission."""
+    groups: list[list[str]] = []
+    for name in names:
+        free = (group for group in groups if not any(clash(name, other) for other in group))
+        group = next(free, None)
+        if group is None:
+            groups.append([name])
+        else:
+            group.append(name)
+    return groups

@@ -139,12 +139,18 @@ def test_the_global_random_state_is_left_alone():
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
-@pytest.mark.parametrize("make", [small_vae, lambda: ConvAutoencoder((1, 8, 8), 2, (4,), 8)])
+@pytest.mark.parametrize(
+    "make",
+    [small_vae, lambda: ConvVAE((1, 8, 8), 2, (4, 4), 8), lambda: ConvAutoencoder((1, 8, 8), 2, (4,), 8)],
+    ids=["one layer", "several channels in", "autoencoder"],
+)
 def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path, monkeypatch, schedule, make):
     options = {"epochs": 4, "schedule": schedule, **QUIET}
-    objective = negative_elbo if make is small_vae else lambda x, x_logits: Distance(bernoulli_nll(x_logits, x))
     torch.manual_seed(0)
     whole = make()
+    objective = negative_elbo
+    if isinstance(whole, ConvAutoencoder):
+        objective = lambda x, x_logits: Distance(bernoulli_nll(x_logits, x))  # noqa: E731
     torch.manual_seed(0)
     halves = make()
     expected = fit(whole, IMAGES, objective, generator=dice(), **options)

@@ -1,0 +1,127 @@
+"""Runs for the bank of submissions: honest ones, and some that only look it.
+
+Each is trained once, by whichever test process comes first, and kept in build/bank until the sources change.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from course_utils.checkpoints import read_facts, write_tensors
+from course_utils.data import ImageSet, load
+from course_utils.models import ConvVAE, VAEOutput
+from course_utils.objectives import NegativeElbo, negative_elbo
+from course_utils.run_checks import CIFAR_SIGMA2, SIGMA2, WEIGHT
+from course_utils.runs import Recorded, common, keep_run, seed_of, train_run
+from course_utils.training import fit
+from grading.course import CHECKOUT
+
+STUDENT, CLASSMATE = 20261120, 4711
+SMALL = {"channels": (16, 32), "hidden": 128}
+RUNS = ("bce", "mse", "combined", "cifar10")
+DECIDING = ("batching", "checkpoints", "latent", "models", "objectives", "runs", "stand_ins", "training")
+BUILT = CHECKOUT / "build" / "bank"
+
+
+def _combined(x, x_logits, mu, logvar):
+    bernoulli, gauss = (negative_elbo(x, x_logits, mu, logvar, sigma2=sigma2) for sigma2 in (None, SIGMA2))
+    nll = WEIGHT * bernoulli.nll + (1 - WEIGHT) * gauss.nll
+    return NegativeElbo(nll + bernoulli.kl, nll, bernoulli.kl)
+
+
+def _objective(name: str) -> Callable:
+    sigma2 = {"bce": None, "mse": SIGMA2, "cifar10": CIFAR_SIGMA2}
+    return _combined if name == "combined" else partial(negative_elbo, sigma2=sigma2[name])
+
+
+class _WithoutNoise(ConvVAE):
+    """Trained as if it were being evaluated: z is the posterior mean."""
+
+    def forward(self, x, generator=None):
+        mu, logvar = self.encode(x)
+        return VAEOutput(self.decode(mu), mu, logvar)
+
+
+def _network(name: str, model: type[ConvVAE] = ConvVAE) -> Callable[[], ConvVAE]:
+    """The lecture's network for the BCE, faster ones elsewhere: an honest student may choose."""
+    if name == "cifar10":
+        return partial(model, (3, 32, 32), 64, (16, 32, 64))
+    return model if name == "bce" else partial(model, **SMALL)
+
+
+def _honest(name: str, student: int) -> Callable[[Path], None]:
+    def train(path: Path) -> None:
+        data_set, epochs = ("cifar10", 20) if name == "cifar10" else ("mnist", 100)
+        train_run(path, _network(name), _objective(name), data_set, student_number=student, epochs=epochs)
+
+    return train
+
+
+def _cheated(images: Callable[[], torch.Tensor], epochs: int, model: type[ConvVAE] = ConvVAE) -> Callable[[Path], None]:
+    """A BCE run that says of itself what an honest one says, trained on other images, shorter, or without noise."""
+
+    def train(path: Path) -> None:
+        torch.manual_seed(seed_of(STUDENT))
+        network, generator = model(**SMALL), torch.Generator().manual_seed(seed_of(STUDENT))
+        history = fit(network, images(), _recorded, epochs=epochs, generator=generator, progress=False)
+        sets: list[ImageSet] = [load("mnist", split) for split in ("train", "test")]
+        keep_run(path, network, history, *sets, data_set="mnist", student=STUDENT, seed=seed_of(STUDENT))
+
+    return train
+
+
+def _recorded(x, *output):
+    return Recorded(negative_elbo(x, *output).loss, *common(x, *output))
+
+
+def _digits(*splits: str) -> Callable[[], torch.Tensor]:
+    return lambda: torch.cat([load("mnist", split).images for split in splits])
+
+
+TRAINED = {
+    **{name: _honest(name, STUDENT) for name in RUNS},
+    "classmate-mse": _honest("mse", CLASSMATE),
+    "ten-epochs": _cheated(_digits("train"), 10),
+    "saw-the-test-images": _cheated(_digits("train", "test"), 100),
+    "without-noise": _cheated(_digits("test"), 100, _WithoutNoise),
+}
+
+
+def run(name: str) -> Path:
+    """The file of a trained run, made now if need be; two test processes share the work."""
+    folder = BUILT / _version()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            TRAINED[name](path)
+    return path
+
+
+@cache
+def _version() -> str:
+    sources = [Path(__file__), *(CHECKOUT / "course_utils" / f"{module}.py" for module in DECIDING)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+def honest_runs(folder: Path) -> Path:
+    """A folder with the four honest runs."""
+    folder.mkdir(parents=True)
+    for name in RUNS:
+        os.link(run(name), folder / f"{name}.safetensors")
+    return folder
+
+
+def relabelled(path: Path, origin: Path, change: Callable = lambda tensor: tensor, **facts) -> None:
+    """Put the weights of `origin`, each changed by `change`, at `path`, with these facts in the place of its own."""
+    with safe_open(origin, framework="pt") as file:
+        tensors = {name: change(file.get_tensor(name)) for name in file.keys()}
+    path.unlink(missing_ok=True)
+    write_tensors(path, tensors, read_facts(origin) | facts)
