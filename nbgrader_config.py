@@ -27,7 +27,7 @@ c.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--IPKernelA
 # folders, copies that macOS adds, and unfinished runs are left out.
 c.FileNameCollectorPlugin.named_regexp = (
     r".*/extracted/(?P<student_id>[^/]+?)_(?:assignment4|assignsubmission_file)[^/]*/"
-    r"(?:(?!\.|__MACOSX|unfinished|runs/)[^/]+/)*"
+    r"(?:(?!\.)[^/]+/)*"
     r"(?P<file_id>(?!\.)[^/]+\.ipynb|cells\.json|runs/[a-z0-9]+\.(?:safetensors|json))$"
 )
 c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".safetensors", ".json"]
