@@ -61,9 +61,7 @@ def mark(root: Path, names: Iterable[str]) -> dict[str, str]:
     course, failed = api(root), {}
     for name in names:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", SAWarning
-            )  # of nbgrader's own queries; nobody here can do anything about it
+            warnings.simplefilter("ignore", SAWarning)  # nbgrader's own queries; nobody here can mend them
             result = course.autograde(ASSIGNMENT, name)
         if not result["success"]:
             failed[name] = _reason(result)
