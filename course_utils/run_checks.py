@@ -37,14 +37,14 @@ REFERENCE = {
     ("mse", True): 47.4,
     ("combined", True): 91.3,
     ("cifar10", True): 1131.9,
-    ("bce", False): 96.0,
+    ("bce", False): 94.7,
     ("mse", False): 70.0,
     ("combined", False): 90.0,
     ("cifar10", False): 1000.0,
 }
 DATA_SETS = {"bce": "mnist", "mse": "mnist", "combined": "mnist", "cifar10": "cifar10"}
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
-REMEMBERED = 0.05  # correlation with the first weights; honest runs have over 0.5, foreign ones under 0.01
+REMEMBERED = 0.03  # correlation with the first weights; honest runs had 0.2 to 0.7, foreign ones under 0.002
 TRAIN_IMAGES = 2_000  # of the training set, to compare a history's end with the weights
 MOSTLY_MEAN = 0.5  # a run with more of the mean image's error has hardly learned anything
 TELLING_T = 2
