@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PROFILE ?= $(or $(COURSE_PROFILE),quick)
 LESSONS ?= all
+FOLDER ?= notebooks
+FILE ?= assignments/assignment4/assignment4.ipynb
 
 BIN := .venv/bin
 OFFLINE := http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 \
@@ -10,10 +12,10 @@ OFFLINE := http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 \
 TESTING := COURSE_PROFILE=quick COURSE_DATA=bundled OMP_NUM_THREADS=1 $(OFFLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv run test lab store lint weights bench clean
+.PHONY: help .venv run test lab check-submission release grade store lint weights bench clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "make %-7s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
 
 .venv:
 	@$(PYTHON) tools/bootstrap.py
@@ -26,8 +28,17 @@ test: .venv  ## check style, unit tests and every lesson against its stored outp
 	@$(BIN)/ruff format --check --quiet
 	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q
 
-lab: .venv  ## open the lessons in JupyterLab
-	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir=notebooks $(LABFLAGS)
+lab: .venv  ## open the lessons in JupyterLab; FOLDER=assignments/assignment4 opens the assignment
+	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir="$(FOLDER)" $(LABFLAGS)
+
+check-submission: .venv  ## say what would cost points in your assignment for no good reason; FILE=notebook or its folder
+	@$(BIN)/python -m course_utils.submission "$(FILE)"
+
+release: .venv  ## make assignments/assignment4 from solutions/assignment4, and enter its points into the gradebook
+	@$(BIN)/python -m grading.release
+
+grade: .venv  ## mark what is new in submitted/, and print a table with what a person should look at
+	@$(BIN)/python -m grading.report
 
 store: .venv  ## execute the lessons in full on real data and keep the outputs in notebooks/; LESSONS as above
 	@$(BIN)/python -m tools.lessons store $(LESSONS)

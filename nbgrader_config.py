@@ -20,3 +20,17 @@ c.ExecutePreprocessor.timeout = 60
 
 # A notice about loopback ports is nothing to read once for every submission.
 c.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--IPKernelApp.log_level=ERROR"]
+
+# `nbgrader zip_collect` reads downloaded/assignment4/archive/: STUDENT_assignment4.zip, with whatever a learning-
+# management system puts before or behind these words, or its folders NAME_NUMBER_assignsubmission_file with a zip in
+# each. What stands before the words becomes the student's name; the folder in the zip may have any name. Hidden
+# folders, copies that macOS adds, and unfinished runs are left out.
+c.FileNameCollectorPlugin.named_regexp = (
+    r".*/extracted/(?P<student_id>[^/]+?)_(?:assignment4|assignsubmission_file)[^/]*/"
+    r"(?:(?!\.)[^/]+/)*"
+    r"(?P<file_id>(?!\.)[^/]+\.ipynb|cells\.json|runs/[a-z0-9]+\.(?:safetensors|json))$"
+)
+c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".safetensors", ".json"]
+
+# The folder through which work is exchanged on one machine is yours to choose (docs/instructors.md):
+# c.Exchange.root = "/srv/nbgrader/exchange"

@@ -74,7 +74,7 @@ def test_the_cpu_wheels_have_one_address() -> None:
 def test_every_make_target_that_a_page_names_exists(name: str) -> None:
     page = (ROOT / name).read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", page, flags=re.DOTALL))
-    named = set(re.findall(r"\bmake ([a-z]+)", code))
+    named = set(re.findall(r"\bmake ([a-z-]+)", code))
     assert named <= targets()
 
 
@@ -87,4 +87,4 @@ def test_help_lists_every_target_and_nothing_else() -> None:
 def targets() -> set[str]:
     """The targets that `make help` prints: those with a ## comment."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z]+):.*##", makefile, flags=re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE))

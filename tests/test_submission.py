@@ -1,0 +1,346 @@
+"""The check before handing in: every fault is named with its cure, and nothing is named where there is none."""
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from nbformat import NotebookNode
+
+from course_utils import submission
+from course_utils.checkpoints import save_checkpoint
+from course_utils.models import ConvVAE
+from course_utils.submission import COSTS, FINE, GOOD, NOTEBOOK, RUNS, findings, main, report
+from tests.bank import answers, grade_id
+from tools.normal_form import read, write
+
+ROOT = Path(__file__).parents[1]
+RELEASE = ROOT / "assignments" / "assignment4"
+
+
+@pytest.fixture(scope="module")
+def run_file(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    return save_checkpoint(tmp_path_factory.mktemp("run") / "run", ConvVAE(channels=(2, 2)), half=True)
+
+
+@pytest.fixture
+def folder(tmp_path, run_file) -> Path:
+    """A submission in which everything is there."""
+    shutil.copytree(RELEASE, tmp_path, dirs_exist_ok=True)
+    change(tmp_path, answer)
+    (tmp_path / "runs").mkdir()
+    for name in RUNS:
+        shutil.copy(run_file, tmp_path / "runs" / f"{name}.safetensors")
+    return tmp_path
+
+
+def change(folder: Path, edit) -> None:
+    nb = read(folder / NOTEBOOK)
+    edit(nb)
+    write(nb, folder / NOTEBOOK)
+
+
+def answer(nb: NotebookNode) -> None:
+    for cell in nb.cells:
+        cell.source = answers().get(grade_id(cell), cell.source)
+
+
+def cell(nb: NotebookNode, name: str) -> NotebookNode:
+    return next(cell for cell in nb.cells if grade_id(cell) == name)
+
+
+def told(folder: Path) -> tuple[list[str], list[str]]:
+    """Sentences about lost points, and the others."""
+    found = findings(folder / NOTEBOOK)
+    return [f.sentence for f in found if f.costly], [f.sentence for f in found if not f.costly]
+
+
+def only(sentences: list[str]) -> str:
+    assert len(sentences) == 1, sentences
+    return sentences[0]
+
+
+def test_a_whole_submission_is_fine_and_may_carry_outputs_or_none(folder):
+    assert report(folder / NOTEBOOK) == FINE
+    change(folder, lambda nb: cell(nb, "parameters").update(execution_count=7))
+    assert report(folder) == FINE
+
+
+def test_the_release_itself_lists_every_question_and_all_its_points(tmp_path):
+    costly = [f.sentence for f in findings(RELEASE / NOTEBOOK) if f.costly]
+    asked = {grade_id(c) for c in read(RELEASE / NOTEBOOK).cells if c.metadata.get("nbgrader", {}).get("solution")}
+    assert {sentence.split(" ")[0] for sentence in costly if not sentence.startswith("The run")} == asked
+    lost = sum(float(sentence.split("(")[1].split(" ")[0]) for sentence in costly if "point" in sentence)
+    assert lost == 50
+
+
+# The cells
+
+
+def test_a_deleted_test_is_named_with_its_points(folder):
+    change(folder, lambda nb: nb.cells.remove(cell(nb, "test-kl-values")))
+    costly, _ = told(folder)
+    assert only(costly).startswith("The test cell test-kl-values (2 points) is missing")
+    assert "Fetch a fresh assignment4.ipynb" in costly[0]
+
+
+def test_a_deleted_answer_is_named_with_the_points_of_its_tests(folder):
+    change(folder, lambda nb: nb.cells.remove(cell(nb, "kl-per-image")))
+    assert only(told(folder)[0]).startswith("The answer cell kl-per-image (3 points) is missing")
+
+
+def test_a_deleted_given_cell_is_named_as_needed(folder):
+    change(folder, lambda nb: nb.cells.remove(cell(nb, "my-vae")))
+    assert only(told(folder)[0]).startswith("The given cell my-vae (other cells need it) is missing")
+
+
+def test_a_copied_cell_is_named(folder):
+    def twice(nb):
+        nb.cells.append(copy.deepcopy(cell(nb, "blur")))
+        nb.cells[-1].id = "another"
+
+    change(folder, twice)
+    sentence = only(told(folder)[0])
+    assert sentence.startswith("2 cells carry the name blur") and "Delete the copies" in sentence
+
+
+def test_one_cell_that_lost_its_metadata(folder):
+    change(folder, lambda nb: cell(nb, "sse-per-image").metadata.pop("nbgrader"))
+    assert "sse-per-image (1 point) is missing or lost its nbgrader metadata" in only(told(folder)[0])
+
+
+def test_a_notebook_without_any_metadata_is_one_sentence(folder):
+    change(folder, lambda nb: [c.metadata.pop("nbgrader", None) for c in nb.cells])
+    assert "nothing can be marked (50 points)" in only(told(folder)[0])
+
+
+@pytest.mark.parametrize("meta", [{"schema_version": 1}, {"schema_version": "3"}, {"grade": None}])
+def test_metadata_that_nbgrader_refuses(folder, meta):
+    change(folder, lambda nb: cell(nb, "blur").metadata.nbgrader.update(meta))
+    assert "metadata of the cell blur are damaged or of another version" in only(told(folder)[0])
+
+
+def test_flags_that_were_changed(folder):
+    change(folder, lambda nb: cell(nb, "bce-per-image").metadata.nbgrader.update(solution=False))
+    assert "metadata of the cell bce-per-image (3 points) were changed" in only(told(folder)[0])
+
+
+@pytest.mark.parametrize("meta", [{}, {"grade_id": "other", "grade": False, "locked": True, "solution": False}])
+def test_cells_that_make_nbgrader_give_up(folder, meta):
+    stranger = nbformat.v4.new_code_cell("x = 1", metadata={"nbgrader": meta})
+    change(folder, lambda nb: nb.cells.append(stranger))
+    assert "begins with 'x = 1'" in only(told(folder)[0])
+
+
+def test_a_cell_of_another_type_is_good_to_know(folder):
+    change(folder, lambda nb: cell(nb, "flat-features").update(cell_type="raw"))
+    costly, other = told(folder)
+    assert costly == []
+    assert only(other).startswith("The cell flat-features is raw instead of code; marking turns it back")
+    assert "choose Code" in other[0]
+
+
+def test_an_edited_test_is_good_to_know(folder):
+    change(folder, lambda nb: cell(nb, "test-sse").update(source="pass"))
+    costly, other = told(folder)
+    assert costly == [] and "test-sse is not as it was given; marking restores it" in only(other)
+    assert report(folder).split("\n")[:2] == [FINE, GOOD]
+    change(folder, lambda nb: cell(nb, "setup").update(source="pass"))
+    assert "cells are not as they were given: setup, test-sse; marking" in only(told(folder)[1])
+
+
+def test_nothing_is_checked_while_nbgrader_marks(folder, monkeypatch):
+    change(folder, lambda nb: cell(nb, "test-sse").update(source="the test with its hidden part"))
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    assert report(folder) == submission.MARKING
+    monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
+    assert "test-sse" in report(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "sentence"),
+    [
+        ("kl-per-image", "def kl_per_image(mu, logvar):\n    raise Unanswered()", "is not answered yet: put your code"),
+        ("kl-per-image", " ", "kl-per-image (3 points) is empty"),
+        ("blur", "Your answer here.", "blur (4 points) is not answered yet: write your answer"),
+        ("blur", "", "blur (4 points) is empty"),
+        ("student-number", "def student_number():\n    raise Unanswered()", "student-number (other cells need it)"),
+    ],
+)
+def test_questions_without_an_answer(folder, name, source, sentence):
+    change(folder, lambda nb: cell(nb, name).update(source=source))
+    assert sentence in only(told(folder)[0])
+
+
+@pytest.mark.parametrize(
+    "source", ["def f():\n    # raise Unanswered()\n    return 1", "Not like this:\n\n    Your answer here.\n\nbut so."]
+)
+def test_answers_beside_which_a_stub_is_mentioned(folder, source):
+    name = "kl-per-image" if source.startswith("def") else "blur"
+    change(folder, lambda nb: cell(nb, name).update(source=source))
+    assert report(folder) == FINE
+
+
+def test_a_stub_below_the_answer_costs_nothing(folder):
+    source = "def kl_per_image(mu, logvar):\n    return mu\n    raise Unanswered()"
+    change(folder, lambda nb: cell(nb, "kl-per-image").update(source=source))
+    costly, other = told(folder)
+    assert costly == [] and "below a return" in only(other)
+
+
+# The file
+
+
+def test_another_kernel(folder):
+    change(folder, lambda nb: nb.metadata.kernelspec.update(name="ir", language="R"))
+    costly, other = told(folder)
+    assert costly == [] and "asks for R; it is marked with Python" in only(other)
+    assert "Kernel → Change Kernel" in other[0]
+    change(folder, lambda nb: nb.metadata.kernelspec.update(name="my-env", language="python"))
+    costly, other = told(folder)
+    assert costly == [] and "kernel is called 'my-env'" in only(other)
+    change(folder, lambda nb: nb.metadata.pop("kernelspec"))
+    assert "kernel has no name" in only(told(folder)[1])
+
+
+def test_a_renamed_notebook_is_found_by_name_and_by_folder(folder):
+    (folder / NOTEBOOK).rename(folder / "assignment4 (1).ipynb")
+    for path in (folder, folder / "assignment4 (1).ipynb"):
+        found = findings(path)
+        assert only([f.sentence for f in found]).endswith("Rename it to assignment4.ipynb.")
+        assert found[0].costly
+
+
+def test_which_notebook_is_meant_when_there_are_several(folder):
+    shutil.copy(folder / NOTEBOOK, folder / "copy.ipynb")
+    assert "there is copy.ipynb, which is not marked" in only(told(folder)[1])
+    (folder / NOTEBOOK).rename(folder / "other.ipynb")
+    assert "holds 2 notebooks and none is called assignment4.ipynb" in report(folder)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "not valid JSON"),
+        (b"\x89PNG\r\n", "not encoded in UTF-8 (byte 0)"),
+        ("é".encode("latin-1"), "not encoded in UTF-8"),
+        (b'{"cells": [', "not valid JSON"),
+        (b'{\n<<<<<<< HEAD\n"cells": []}', "git conflict"),
+        (b"[]", "no notebook of format 4"),
+        (b'{"nbformat": 3, "worksheets": []}', "no notebook of format 4"),
+        (b'{"nbformat": 4, "cells": 7}', "list of cells is missing or damaged"),
+        (b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": 3, "metadata": {}}]}', "missing or damaged"),
+        (b"[" * 100_000, "could not be checked"),
+    ],
+)
+def test_files_that_are_no_notebooks(folder, data, sentence):
+    (folder / NOTEBOOK).write_bytes(data)
+    said = only(told(folder)[0])
+    assert sentence in said and "fresh assignment4.ipynb" in said
+
+
+def test_a_byte_order_mark_does_not_hide_the_rest(folder):
+    change(folder, lambda nb: cell(nb, "blur").update(source=""))
+    (folder / NOTEBOOK).write_bytes(b"\xef\xbb\xbf" + (folder / NOTEBOOK).read_bytes())
+    mark, empty = told(folder)[0]
+    assert "byte order mark" in mark and "blur" in empty
+
+
+def test_no_file_at_all(tmp_path):
+    assert report(tmp_path / NOTEBOOK).startswith(f"{COSTS}\n- There is no ")
+    assert "holds 0 notebooks" in report(tmp_path)
+    (tmp_path / NOTEBOOK).mkdir()
+    assert "is not a file" in report(tmp_path)
+
+
+def test_the_cells_are_known_without_the_list_beside_the_notebook(folder, monkeypatch):
+    for text in ("{}", "no JSON", '{"a": 1}', "[]"):
+        (folder / "cells.json").write_text(text)
+        assert report(folder) == FINE
+    (folder / "cells.json").unlink()
+    assert report(folder) == FINE
+    monkeypatch.setattr(submission, "course_root", lambda: folder)
+    assert "cells.json is missing" in only(told(folder)[1])
+
+
+# The folder
+
+
+def test_missing_unfinished_and_damaged_runs(folder):
+    (folder / "runs" / "bce.safetensors").unlink()
+    (folder / "runs" / "unfinished").mkdir()
+    (folder / "runs" / "mse.safetensors").rename(folder / "runs" / "unfinished" / "mse.safetensors")
+    combined = folder / "runs" / "combined.safetensors"
+    combined.write_bytes(combined.read_bytes()[:-100])
+    (folder / "runs" / "cifar10.safetensors").write_bytes(b"{}")
+    missing, unfinished, cut, nonsense = told(folder)[0]
+    assert missing.startswith("The run runs/bce.safetensors (5 points) is missing. Run its training cell")
+    assert unfinished.startswith("The run runs/mse.safetensors (4 points) is unfinished")
+    assert cut.startswith("The run runs/combined.safetensors (3 points) is damaged")
+    assert nonsense.startswith("The run runs/cifar10.safetensors (2 points) is damaged")
+    assert str(folder) not in report(folder)
+
+
+def test_a_linked_run_and_a_folder_in_its_place(folder):
+    bce, mse = (folder / "runs" / f"{name}.safetensors" for name in ("bce", "mse"))
+    bce.unlink()
+    bce.symlink_to(folder / "runs" / "mse.safetensors")
+    assert "is a link" in only(told(folder)[0])
+    bce.unlink()
+    mse.rename(bce)
+    mse.mkdir()
+    assert "runs/mse.safetensors (4 points) is damaged" in only(told(folder)[0])
+
+
+def test_too_many_megabytes_name_the_largest_file(folder):
+    for place in ("runs/unfinished", ".cache"):
+        (folder / place).mkdir()
+        (folder / place / "big").write_bytes(bytes(26_000_000))  # neither is handed in
+    assert report(folder) == FINE
+    (folder / "movie.mp4").write_bytes(bytes(25_500_000))
+    sentence = only(told(folder)[0])
+    assert sentence.startswith("The folder has 26 MB; 25 are allowed. The largest: movie.mp4 (25.5 MB)")
+
+
+def test_the_command_line_says_by_its_status_whether_points_are_at_stake(folder, capsys):
+    assert main([str(folder)]) == 0
+    assert capsys.readouterr().out == f"{FINE}\n"
+    (folder / "runs" / "bce.safetensors").unlink()
+    assert main([str(folder / NOTEBOOK)]) == 1
+    assert capsys.readouterr().out.startswith(COSTS)
+    assert main([]) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+# Anything at all
+
+
+@given(st.binary(max_size=200))
+def test_no_file_makes_it_fail(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("any") / NOTEBOOK
+    path.write_bytes(data)
+    assert report(path).startswith(COSTS)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(["nbgrader", "kernelspec", "grade_id", "grade", "schema_version", "points", "cell_type"]), JSON)
+def test_no_metadata_make_it_fail(tmp_path_factory, key, value):
+    content = json.loads((RELEASE / NOTEBOOK).read_text(encoding="utf-8"))
+    graded = next(c for c in content["cells"] if "points" in c["metadata"].get("nbgrader", {}))
+    places = {"nbgrader": graded["metadata"], "kernelspec": content["metadata"], "cell_type": graded}
+    places.get(key, graded["metadata"]["nbgrader"])[key] = value
+    path = tmp_path_factory.mktemp("any") / NOTEBOOK
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert "could not be checked" not in report(path)
