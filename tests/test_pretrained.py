@@ -7,6 +7,7 @@ import torch
 
 from course_utils import pretrained
 from course_utils.checkpoints import CheckpointError, save_checkpoint
+from course_utils.data import load
 from course_utils.models import ConvVAE
 from course_utils.pretrained import checksums, load_pretrained, weights_dir
 from tools import weights
@@ -92,3 +93,39 @@ def test_making_weights_trains_once_and_stores_them(tmp_path, monkeypatch, capsy
     assert checksums(tmp_path / "weights") == {"tiny": pretrained.sha256(tmp_path / "weights" / "tiny.safetensors")}
     assert weights.main(["huge"]) == 1
     assert "There is no recipe for 'huge'. Choose from: tiny." in capsys.readouterr().err
+
+
+class Reader(torch.nn.Module):
+    """A stand-in for a VAE whose code is known: (the mean of an image, a constant); it decodes everything to grey."""
+
+    def encode(self, x):
+        z = torch.stack([x.mean(dim=(1, 2, 3)), torch.full((len(x),), 7.0)], dim=1)
+        return z, z
+
+    def decode(self, z):
+        return torch.zeros(len(z), 1, 64, 64)
+
+    def parameters(self):
+        yield torch.zeros(1)
+
+
+def test_smile_arithmetic_stores_means_over_faces_and_their_scores(monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", "bundled")
+    arguments = weights.train.parse(["--data", "smiles"])
+    facts = weights.smile_arithmetic(arguments, Reader())
+    training, test = load("smiles", "train"), load("smiles", "test")
+    brightness, smiling = training.images.numpy().mean(axis=(1, 2, 3)) / 255, training.labels.numpy() == 1
+    solemn = brightness[~smiling].mean()
+    assert facts["mean_code_not_smiling"] == pytest.approx([solemn, 7], abs=1e-5)
+    assert facts["smile_direction"] == pytest.approx([brightness[smiling].mean() - solemn, 0], abs=1.1e-5)
+    to_grey = ((test.images.numpy() / 255 - 0.5) ** 2).sum(axis=(1, 2, 3)).mean()
+    assert facts["test_squared_error"] == pytest.approx(to_grey, rel=1e-4)
+    projection = test.images.numpy().mean(axis=(1, 2, 3)) * (1 if brightness[smiling].mean() > solemn else -1)
+    yes, no = projection[test.labels == 1], projection[test.labels == 0]
+    wins = (yes[:, None] > no).mean() + 0.5 * (yes[:, None] == no).mean()
+    assert facts["test_auc_of_smile_direction"] == pytest.approx(wins, abs=1e-3)
+
+
+def test_digits_have_no_smile(monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", "bundled")
+    assert weights.smile_arithmetic(weights.train.parse([]), Reader()) == {}
