@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -96,10 +97,10 @@ def test_making_weights_trains_once_and_stores_them(tmp_path, monkeypatch, capsy
 
 
 class Reader(torch.nn.Module):
-    """A stand-in for a VAE whose code is known: (the mean of an image, a constant); it decodes everything to grey."""
+    """In a VAE's place, with codes that are known: (brightness of the left half, 7); it decodes everything to grey."""
 
     def encode(self, x):
-        z = torch.stack([x.mean(dim=(1, 2, 3)), torch.full((len(x),), 7.0)], dim=1)
+        z = torch.stack([x[..., :32].mean(dim=(1, 2, 3)), torch.full((len(x),), 7.0)], dim=1)
         return z, z
 
     def decode(self, z):
@@ -109,18 +110,20 @@ class Reader(torch.nn.Module):
         yield torch.zeros(1)
 
 
-def test_smile_arithmetic_stores_means_over_faces_and_their_scores(monkeypatch):
+@pytest.mark.parametrize(("options", "columns"), [([], slice(0, 32)), (["--mirror"], slice(0, 64))])
+def test_smile_arithmetic_stores_means_over_faces_and_their_scores(monkeypatch, options, columns):
     monkeypatch.setenv("COURSE_DATA", "bundled")
-    arguments = weights.train.parse(["--data", "smiles"])
-    facts = weights.smile_arithmetic(arguments, Reader())
+    facts = weights.smile_arithmetic(weights.train.parse(["--data", "smiles", *options]), Reader())
     training, test = load("smiles", "train"), load("smiles", "test")
-    brightness, smiling = training.images.numpy().mean(axis=(1, 2, 3)) / 255, training.labels.numpy() == 1
-    solemn = brightness[~smiling].mean()
+    left = training.images.numpy()[..., columns].mean(axis=(1, 2, 3)) / 255  # with mirror images both halves are left
+    smiling = training.labels.numpy() == 1
+    solemn = left[~smiling].mean()
+    way = left[smiling].mean() - solemn
     assert facts["mean_code_not_smiling"] == pytest.approx([solemn, 7], abs=1e-5)
-    assert facts["smile_direction"] == pytest.approx([brightness[smiling].mean() - solemn, 0], abs=1.1e-5)
+    assert facts["smile_direction"] == pytest.approx([way, 0], abs=1.1e-5)
     to_grey = ((test.images.numpy() / 255 - 0.5) ** 2).sum(axis=(1, 2, 3)).mean()
     assert facts["test_squared_error"] == pytest.approx(to_grey, rel=1e-4)
-    projection = test.images.numpy().mean(axis=(1, 2, 3)) * (1 if brightness[smiling].mean() > solemn else -1)
+    projection = test.images.numpy()[..., :32].mean(axis=(1, 2, 3)) * np.sign(way)
     yes, no = projection[test.labels == 1], projection[test.labels == 0]
     wins = (yes[:, None] > no).mean() + 0.5 * (yes[:, None] == no).mean()
     assert facts["test_auc_of_smile_direction"] == pytest.approx(wins, abs=1e-3)
