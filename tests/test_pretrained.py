@@ -2,6 +2,7 @@
 
 import re
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from course_utils.checkpoints import CheckpointError, save_checkpoint
 from course_utils.data import load
 from course_utils.models import ConvVAE
 from course_utils.pretrained import checksums, load_pretrained, weights_dir
+from course_utils.runtime import course_root
 from tools import weights
 
 NAMES = sorted(checksums(weights_dir()))
@@ -53,9 +55,10 @@ def test_a_missing_file_and_an_unknown_name_are_told_apart(folder):
 def test_stored_weights_load_and_decode(name):
     model, facts = load_pretrained(name)
     with torch.no_grad():
-        x_hat = model.decode(torch.zeros(1, model.latent_dim)).sigmoid()
-    assert x_hat.shape == (1, *model.image_shape)
-    assert x_hat.std() > 0.05  # a picture, not a grey field
+        x_hat = model.decode(torch.randn(8, model.latent_dim, generator=torch.Generator().manual_seed(0))).sigmoid()
+    assert x_hat.shape == (8, *model.image_shape)
+    assert x_hat.std(dim=(1, 2, 3)).min() > 0.05  # pictures, not grey fields
+    assert x_hat.std(dim=0).mean() > 0.02  # and not one picture eight times
     assert "stand-in" not in facts["data"] or name.startswith("drawn")
 
 
@@ -132,3 +135,15 @@ def test_smile_arithmetic_stores_means_over_faces_and_their_scores(monkeypatch, 
 def test_digits_have_no_smile(monkeypatch):
     monkeypatch.setenv("COURSE_DATA", "bundled")
     assert weights.smile_arithmetic(weights.train.parse([]), Reader()) == {}
+
+
+def test_the_faces_of_lesson_06_are_trained_as_the_stored_weights_were(monkeypatch):
+    monkeypatch.setenv("COURSE_PROFILE", "full")
+    lesson = nbformat.read(course_root() / "notebooks" / "06_smile_arithmetic.ipynb", as_version=4)
+    knobs = {}
+    exec(next(cell.source for cell in lesson.cells if cell.id == "parameters"), knobs)
+    model, facts = load_pretrained("faces-64")
+    assert facts["recipe"]["mirror"]
+    assert (facts["recipe"]["batch_size"], facts["recipe"]["sigma2"]) == (knobs["BATCH"], knobs["SIGMA2"])
+    assert (facts["epochs"], facts["seed"]) == (knobs["EPOCHS"], knobs["SEED"])
+    assert model.arguments["channels"] == knobs["CHANNELS"]
