@@ -149,7 +149,7 @@ def _with_palette(png: str) -> str:
     flat = paper.convert("RGB")
     low, high = (reduce(extreme, flat.split()) for extreme in (ImageChops.darker, ImageChops.lighter))
     shades = GREYS if ImageChops.difference(high, low).getextrema()[1] <= GREY else COLOURS
-    reduced = flat.quantize(shades, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    reduced = flat.quantize(shades, method=Image.Quantize.MEDIANCUT, kmeans=10, dither=Image.Dither.NONE)
     reduced.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
