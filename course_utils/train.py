@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from course_utils.checkpoints import CheckpointError, save_checkpoint
 from course_utils.data import SETS, DataUnavailable, load
 from course_utils.files import require_writable
@@ -42,14 +44,14 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     _say_where_it_starts(arguments.resume)
     generator = seed_everything(arguments.seed)
     with redirect_stdout(sys.stderr):
-        images, test = load(arguments.data, "train"), load(arguments.data, "test")
-    model = build(
-        arguments.model, image_shape=tuple(images.images.shape[1:]), **_given(latent_dim=arguments.latent_dim)
-    ).to(device())
+        train_set, test_set = load(arguments.data, "train"), load(arguments.data, "test")
+    images = torch.cat([train_set.images, train_set.images.flip(-1)]) if arguments.mirror else train_set.images
+    size = {"image_shape": tuple(images.shape[1:]), **_given(latent_dim=arguments.latent_dim)}
+    model = build(arguments.model, **size).to(device())
     objective = partial(negative_elbo, sigma2=arguments.sigma2, beta=arguments.beta)
     history = fit(
         model,
-        images.images,
+        images,
         objective,
         epochs=arguments.epochs,
         generator=generator,
@@ -58,7 +60,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
         schedule=arguments.schedule,
         checkpoint=arguments.resume,
     )
-    elbo = evaluate(model, test.images, partial(negative_elbo, sigma2=arguments.sigma2))
+    elbo = evaluate(model, test_set.images, partial(negative_elbo, sigma2=arguments.sigma2))
     metrics = {
         "test_negative_elbo": elbo["loss"],
         "test_nll": elbo["nll"],
@@ -67,7 +69,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
         "epochs": len(history.train),
         "seconds": round(history.seconds, 1),
         "stopped": history.stopped,
-        "data": images.source,
+        "data": train_set.source,
         "seed": arguments.seed,
     }
     if arguments.out:
@@ -88,7 +90,8 @@ def _say_how_to_go_on(resume: Path | None) -> None:
 
 def recipe_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """The settings that, with data, model, epochs and seed, decide a run."""
-    return {name: getattr(arguments, name) for name in ("batch_size", "learning_rate", "schedule", "sigma2", "beta")}
+    decisive = ("mirror", "batch_size", "learning_rate", "schedule", "sigma2", "beta")
+    return {name: getattr(arguments, name) for name in decisive}
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
@@ -99,7 +102,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of one run; exits with argparse's own message where they are wrong."""
     models = [name for name in MODELS if name != ConvAutoencoder.name]
     parser = argparse.ArgumentParser(prog="python -m course_utils.train", description="Train one VAE and save it.")
-    parser.add_argument("--data", choices=list(SETS), default="mnist")
+    parser.add_argument("--data", choices=[*SETS, "drawn_faces"], default="mnist")
+    parser.add_argument("--mirror", action="store_true", help="add the mirror image of each training image")
     parser.add_argument("--model", choices=models, default="conv")
     parser.add_argument("--latent-dim", type=int, help="default: the network's own")
     parser.add_argument("--epochs", type=int, default=5)

@@ -2,13 +2,17 @@
 
 import re
 
+import nbformat
+import numpy as np
 import pytest
 import torch
 
 from course_utils import pretrained
 from course_utils.checkpoints import CheckpointError, save_checkpoint
+from course_utils.data import load
 from course_utils.models import ConvVAE
 from course_utils.pretrained import checksums, load_pretrained, weights_dir
+from course_utils.runtime import course_root
 from tools import weights
 
 NAMES = sorted(checksums(weights_dir()))
@@ -51,9 +55,10 @@ def test_a_missing_file_and_an_unknown_name_are_told_apart(folder):
 def test_stored_weights_load_and_decode(name):
     model, facts = load_pretrained(name)
     with torch.no_grad():
-        x_hat = model.decode(torch.zeros(1, model.latent_dim)).sigmoid()
-    assert x_hat.shape == (1, *model.image_shape)
-    assert x_hat.std() > 0.05  # a picture, not a grey field
+        x_hat = model.decode(torch.randn(8, model.latent_dim, generator=torch.Generator().manual_seed(0))).sigmoid()
+    assert x_hat.shape == (8, *model.image_shape)
+    assert x_hat.std(dim=(1, 2, 3)).min() > 0.05  # pictures, not grey fields
+    assert x_hat.std(dim=0).mean() > 0.02  # and not one picture eight times
     assert "stand-in" not in facts["data"] or name.startswith("drawn")
 
 
@@ -92,3 +97,53 @@ def test_making_weights_trains_once_and_stores_them(tmp_path, monkeypatch, capsy
     assert checksums(tmp_path / "weights") == {"tiny": pretrained.sha256(tmp_path / "weights" / "tiny.safetensors")}
     assert weights.main(["huge"]) == 1
     assert "There is no recipe for 'huge'. Choose from: tiny." in capsys.readouterr().err
+
+
+class Reader(torch.nn.Module):
+    """In a VAE's place, with codes that are known: (brightness of the left half, 7); it decodes everything to grey."""
+
+    def encode(self, x):
+        z = torch.stack([x[..., :32].mean(dim=(1, 2, 3)), torch.full((len(x),), 7.0)], dim=1)
+        return z, z
+
+    def decode(self, z):
+        return torch.zeros(len(z), 1, 64, 64)
+
+    def parameters(self):
+        yield torch.zeros(1)
+
+
+@pytest.mark.parametrize(("options", "columns"), [([], slice(0, 32)), (["--mirror"], slice(0, 64))])
+def test_smile_arithmetic_stores_means_over_faces_and_their_scores(monkeypatch, options, columns):
+    monkeypatch.setenv("COURSE_DATA", "bundled")
+    facts = weights.smile_arithmetic(weights.train.parse(["--data", "smiles", *options]), Reader())
+    training, test = load("smiles", "train"), load("smiles", "test")
+    left = training.images.numpy()[..., columns].mean(axis=(1, 2, 3)) / 255  # with mirror images both halves are left
+    smiling = training.labels.numpy() == 1
+    solemn = left[~smiling].mean()
+    way = left[smiling].mean() - solemn
+    assert facts["mean_code_not_smiling"] == pytest.approx([solemn, 7], abs=1e-5)
+    assert facts["smile_direction"] == pytest.approx([way, 0], abs=1.1e-5)
+    to_grey = ((test.images.numpy() / 255 - 0.5) ** 2).sum(axis=(1, 2, 3)).mean()
+    assert facts["test_squared_error"] == pytest.approx(to_grey, rel=1e-4)
+    projection = test.images.numpy()[..., :32].mean(axis=(1, 2, 3)) * np.sign(way)
+    yes, no = projection[test.labels == 1], projection[test.labels == 0]
+    wins = (yes[:, None] > no).mean() + 0.5 * (yes[:, None] == no).mean()
+    assert facts["test_auc_of_smile_direction"] == pytest.approx(wins, abs=1e-3)
+
+
+def test_digits_have_no_smile(monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", "bundled")
+    assert weights.smile_arithmetic(weights.train.parse([]), Reader()) == {}
+
+
+def test_the_faces_of_lesson_06_are_trained_as_the_stored_weights_were(monkeypatch):
+    monkeypatch.setenv("COURSE_PROFILE", "full")
+    lesson = nbformat.read(course_root() / "notebooks" / "06_smile_arithmetic.ipynb", as_version=4)
+    knobs = {}
+    exec(next(cell.source for cell in lesson.cells if cell.id == "parameters"), knobs)
+    model, facts = load_pretrained("faces-64")
+    assert facts["recipe"]["mirror"]
+    assert (facts["recipe"]["batch_size"], facts["recipe"]["sigma2"]) == (knobs["BATCH"], knobs["SIGMA2"])
+    assert (facts["epochs"], facts["seed"]) == (knobs["EPOCHS"], knobs["SEED"])
+    assert model.arguments["channels"] == knobs["CHANNELS"]

@@ -10,6 +10,7 @@ import pytest
 from course_utils import train
 from course_utils.checkpoints import load_checkpoint
 from course_utils.models import build
+from course_utils.training import History
 
 QUICK = ["--epochs", "1", "--batch-size", "256", "--latent-dim", "3"]
 
@@ -96,3 +97,43 @@ def test_a_resumed_run_says_where_it_starts(tmp_path, capsys):
     assert "starting anew, with the run kept in" in capsys.readouterr().err
     assert train.main(command) == 0
     assert "going on from" in capsys.readouterr().err
+
+
+def test_mirror_adds_each_image_s_mirror_image_to_the_training_set_alone(monkeypatch):
+    from course_utils import data
+
+    seen = {}
+
+    def spy(model, images, *args, **kwargs):
+        seen["train"] = images
+        return History(train=[{"loss": 0.0}])
+
+    def spy_evaluate(model, images, *args, **kwargs):
+        seen["test"] = images
+        return {"loss": 0.0, "nll": 0.0, "kl": 0.0}
+
+    monkeypatch.setattr(train, "fit", spy)
+    monkeypatch.setattr(train, "evaluate", spy_evaluate)
+    plain, test = data.load("mnist", "train").images, data.load("mnist", "test").images
+    for options, expected in (([], len(plain)), (["--mirror"], 2 * len(plain))):
+        train.train(train.parse([*QUICK, *options]))
+        assert len(seen["train"]) == expected
+        assert seen["test"].shape == test.shape
+    first, last = seen["train"][3, 0], seen["train"][len(plain) + 3, 0]
+    assert first.tolist() == [row[::-1] for row in last.tolist()] != last.tolist()
+
+
+def test_a_mirrored_run_is_another_recipe():
+    plain, mirrored = (train.recipe_of(train.parse(options)) for options in ([], ["--mirror"]))
+    assert {name for name in plain if plain[name] != mirrored[name]} == {"mirror"}
+
+
+@pytest.mark.parametrize(("data", "shape"), [("smiles", (1, 64, 64)), ("drawn_faces", (3, 64, 64))])
+def test_faces_are_trained_in_their_own_size_and_colours(monkeypatch, tmp_path, data, shape):
+    monkeypatch.setattr(train, "fit", lambda *a, **k: History(train=[{"loss": 0.0}]))
+    monkeypatch.setattr(train, "evaluate", lambda *a, **k: {"loss": 0.0, "nll": 0.0, "kl": 0.0})
+    options = ["--data", data, "--model", "face", "--latent-dim", "5", "--sigma2", "0.01"]
+    train.train(train.parse([*options, "--out", str(tmp_path / "run")]))
+    model, facts = load_checkpoint(tmp_path / "run.safetensors", build)
+    assert (model.name, model.image_shape, model.latent_dim) == ("face", shape, 5)
+    assert facts["recipe"]["sigma2"] == 0.01

@@ -11,14 +11,14 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, reduce
 from io import BytesIO
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 from nbformat.validator import iter_validate
-from PIL import Image
+from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parents[1]
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -28,7 +28,8 @@ WORDS = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}.*)?")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MAX_BYTES = 400_000
-COLOURS = 128
+COLOURS, GREYS = 40, 18
+GREY = 6  # channels that differ by at most so many of 255 levels, in every pixel, make a grey figure
 MEDIAN_LINES, MOST_LINES, MAX_LINES = 5, 15, 25
 MAX_RUN = 3
 MIN_PROSE = 0.35
@@ -138,14 +139,17 @@ def _figures(nb: NotebookNode) -> None:
 
 @cache
 def _with_palette(png: str) -> str:
-    """A base64 PNG with at most COLOURS colours: a third of the bytes, and no difference that an eye would find."""
+    """A base64 PNG with at most COLOURS colours, or GREYS shades where it is grey: a fraction of the bytes."""
     image = Image.open(BytesIO(base64.b64decode(png)))
     if image.mode == "P":
         return png
     buffer = BytesIO()
     paper = Image.new("RGBA", image.size, "white")
     paper.alpha_composite(image.convert("RGBA"))
-    reduced = paper.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    flat = paper.convert("RGB")
+    low, high = (reduce(extreme, flat.split()) for extreme in (ImageChops.darker, ImageChops.lighter))
+    shades = GREYS if ImageChops.difference(high, low).getextrema()[1] <= GREY else COLOURS
+    reduced = flat.quantize(shades, method=Image.Quantize.MEDIANCUT, kmeans=10, dither=Image.Dither.NONE)
     reduced.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 

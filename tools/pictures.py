@@ -14,7 +14,7 @@ CELLS = {
     "03_elbo": "rise-figure",
     "04_mnist_conv_vae": "samples",
     "05_latent_interpolation": "manifold",
-    "06_smile_arithmetic": "slider-strip",
+    "06_smile_arithmetic": "pretrained-figure",
 }
 
 
