@@ -6,8 +6,9 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from unittest.mock import patch
 
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
@@ -17,6 +18,7 @@ from grading.release import generate
 from tools.normal_form import read, write
 
 NOTEBOOK = f"{ASSIGNMENT}.ipynb"
+BUNDLED = partial(patch.dict, os.environ, COURSE_DATA="bundled", OMP_NUM_THREADS="1")
 
 
 def grade_id(cell: NotebookNode) -> str:
@@ -76,7 +78,8 @@ class Course:
             shutil.copytree(runs, folder / "runs", copy_function=os.link)
         if edit is not None:
             edit(folder)
-        succeed(api(self.root).autograde(ASSIGNMENT, student))
+        with BUNDLED():
+            succeed(api(self.root).autograde(ASSIGNMENT, student))
         marks = self._marks(student)
         for part in ("submitted", "autograded"):
             shutil.rmtree(self.root / part / student)

@@ -17,3 +17,13 @@ torch.set_num_threads(1)
 def clean_course_environment(monkeypatch):
     for name in ("COURSE_PROFILE", "COURSE_DATA", "COURSE_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def marking(tmp_path_factory):
+    """A course folder in which nbgrader marks on bundled data, and a folder with the four honest runs."""
+    from tests.bank import Course  # only here, for nbgrader takes a second to import
+    from tests.bank_runs import honest_runs
+
+    root = tmp_path_factory.mktemp("course")
+    return Course(root), honest_runs(root / "runs")

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from tests.bank import Course, answers, dealt
-from tests.bank_runs import honest_runs
+from tests.bank import answers, dealt
 
 pytestmark = pytest.mark.filterwarnings("ignore:Object of type <Submitted")  # nbgrader's own database session
 
@@ -255,18 +254,9 @@ def mutated(names: list[str]) -> dict[str, str]:
     return replies
 
 
-@pytest.fixture(scope="module")
-def course(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COURSE_DATA", "bundled")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        root = tmp_path_factory.mktemp("course")
-        yield Course(root), honest_runs(root / "runs")
-
-
 @pytest.mark.parametrize("names", dealt(MUTANTS, clash), ids=lambda names: f"{len(names)}-{names[0].replace(' ', '-')}")
-def test_a_mistake_costs_its_points_and_is_named(course, names):
-    course, runs = course
+def test_a_mistake_costs_its_points_and_is_named(marking, names):
+    course, runs = marking
     marks = course.mark("student", course.submission(mutated(names)), runs)
     expected = {}
     for name in names:

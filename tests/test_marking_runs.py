@@ -10,8 +10,8 @@ import torch
 from course_utils.checkpoints import read_facts, write_tensors
 from course_utils.models import DCGANVAE, ConvVAE
 from course_utils.runs import seed_of
-from tests.bank import Course, answers, dealt
-from tests.bank_runs import CLASSMATE, STUDENT, honest_runs, relabelled, run
+from tests.bank import answers, dealt
+from tests.bank_runs import CLASSMATE, STUDENT, relabelled, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Object of type <Submitted")  # nbgrader's own database session
 
@@ -34,28 +34,19 @@ def points_of(name, *parts):
     return {f"test-run-{name}-{part}": WITHOUT[name][part] for part in parts or WITHOUT[name]}
 
 
-@pytest.fixture(scope="module")
-def course(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COURSE_DATA", "bundled")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        root = tmp_path_factory.mktemp("course")
-        yield Course(root), honest_runs(root / "runs")
-
-
 # The whole, nothing, and each task alone
 
 
-def test_the_solution_gets_full_marks_and_waits_for_a_reader(course):
-    course, runs = course
+def test_the_solution_gets_full_marks_and_waits_for_a_reader(marking):
+    course, runs = marking
     marks = course.mark("student", course.submission(answers()), runs)
     assert marks.lost == {}, {test: marks.said[test] for test in marks.lost}
     assert marks.total == 40
     assert marks.to_read == {"conclusion-sum": 3, "conclusion-samples": 3, "blur": 4}
 
 
-def test_the_untouched_release_gets_nothing_and_is_told_so_in_one_line(course):
-    course, _ = course
+def test_the_untouched_release_gets_nothing_and_is_told_so_in_one_line(marking):
+    course, _ = marking
     marks = course.mark("student", course.submission({}), None)
     assert marks.total == 0
     assert set(marks.lost) == set(marks.maxima)
@@ -65,8 +56,8 @@ def test_the_untouched_release_gets_nothing_and_is_told_so_in_one_line(course):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_each_task_alone_gets_its_points(course, task, tmp_path):
-    course, runs = course
+def test_each_task_alone_gets_its_points(marking, task, tmp_path):
+    course, runs = marking
     (tmp_path / "runs").mkdir()
     shutil.copy(runs / f"{RUN_OF[task]}.safetensors", tmp_path / "runs")
     marks = course.mark("student", course.submission(only(task)), tmp_path / "runs")
@@ -229,8 +220,8 @@ DECEITS = {
     dealt(DECEITS, lambda *names: not set.isdisjoint(*(set(DECEITS[name][0].split()) for name in names))),
     ids=lambda names: f"{len(names)}-{names[0].replace(' ', '-')}",
 )
-def test_a_deceit_costs_its_points_and_is_named(course, names):
-    course, runs = course
+def test_a_deceit_costs_its_points_and_is_named(marking, names):
+    course, runs = marking
 
     def change(folder):
         for name in names:

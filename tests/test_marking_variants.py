@@ -6,8 +6,8 @@ from textwrap import dedent
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from tests.bank import Course, answers
-from tests.bank_runs import CLASSMATE, honest_runs, run
+from tests.bank import answers
+from tests.bank_runs import CLASSMATE, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Object of type <Submitted")  # nbgrader's own database session
 
@@ -232,18 +232,9 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def course(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COURSE_DATA", "bundled")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        root = tmp_path_factory.mktemp("course")
-        yield Course(root), honest_runs(root / "runs")
-
-
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_right_answer_keeps_full_marks(course, name):
-    course, runs = course
+def test_a_right_answer_keeps_full_marks(marking, name):
+    course, runs = marking
     replies, edit = VARIANTS[name]
     notebook = course.submission(replies)
     if edit is not None:
@@ -253,8 +244,8 @@ def test_a_right_answer_keeps_full_marks(course, name):
     assert marks.total == 40
 
 
-def test_a_run_counts_for_the_student_whose_seed_it_started_from(course, tmp_path):
-    course, runs = course
+def test_a_run_counts_for_the_student_whose_seed_it_started_from(marking, tmp_path):
+    course, runs = marking
     shutil.copytree(runs, tmp_path / "runs")
     shutil.copy(run("classmate-mse"), tmp_path / "runs" / "mse.safetensors")
     replies = answers() | {"student-number": f"def student_number():\n    return {CLASSMATE}"}
