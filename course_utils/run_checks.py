@@ -40,14 +40,14 @@ REFERENCE = {
     ("bce", False): 94.7,
     ("mse", False): 70.0,
     ("combined", False): 90.0,
-    ("cifar10", False): 1000.0,
+    ("cifar10", False): 1422.3,
 }
 DATA_SETS = {"bce": "mnist", "mse": "mnist", "combined": "mnist", "cifar10": "cifar10"}
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 REMEMBERED = 0.03  # correlation with the first weights; honest runs had 0.2 to 0.7, foreign ones under 0.002
 TRAIN_IMAGES = 2_000  # of the training set, to compare a history's end with the weights
 MOSTLY_MEAN = 0.5  # a run with more of the mean image's error has hardly learned anything
-TELLING_T = 2
+TELLING_T = 1
 FULL_POINTS, HALF_POINTS = 0.8, 0.4
 UNVERIFIED = "UNVERIFIED: "
 
@@ -221,9 +221,13 @@ def _some(train: ImageSet) -> Tensor:
 def _learned_the_test_images(run: Run) -> bool:
     """Whether a run that reconstructs well does so no worse for test images than for training images.
 
-    The errors are taken relative to those of the mean image and compared in logarithms, with Welch's t: honest runs of
-    the assignment have t > 4, and runs that were also trained on the test images t < 1.
+    Only the small stand-ins can tell: of a large set, test images come back as well as training images anyway (an
+    honest run on CIFAR-10 has t = 0), and training on them gains nothing. The errors are taken relative to those of the
+    mean image and compared in logarithms, with Welch's t: honest runs on the stand-ins had t from 4 to 15, a run that
+    was also trained on the test images had -0.2.
     """
+    if not run.facts["bundled"]:
+        return False
     train, test = held_out(run)
     mean = to_unit(train.images).mean(dim=0, keepdim=True)
     errors = [_relative_errors(run, images, mean) for images in (_some(train), test.images)]

@@ -1,6 +1,7 @@
 """Kept runs: trained once, resumed to the same result, tied to a student, measured by anyone, never by nbgrader."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,3 +150,21 @@ def test_a_run_that_learned_too_little_gets_no_points_for_quality(tmp_path):
     assert share == 0.0 and "the mean image has 177.7" in sentence
     with pytest.raises(CheckFailed, match="says 2 epochs and its history has 2; the task asks for 100"):
         run_checks.check_whole(tmp_path / "bce.safetensors", 100)
+
+
+@pytest.mark.parametrize(
+    ("bundled", "train_error", "gap", "learned"),
+    [(True, 0.1, 1.0, True), (True, 0.1, 1.3, False), (False, 0.1, 1.0, False), (True, 0.9, 1.0, False)],
+    ids=["no gap", "a gap", "a large set", "hardly trained"],
+)
+def test_test_images_were_learned_if_a_small_set_shows_no_gap(monkeypatch, bundled, train_error, gap, learned):
+    source = torch.Generator().manual_seed(0)
+
+    def errors(run, images, mean):
+        level = train_error if len(images) > 300 else gap * train_error
+        return level * torch.rand(len(images), generator=source).double().mul(0.4).exp()
+
+    run = runs.Run(TINY(), {"bundled": bundled}, Path("bce.safetensors"))
+    monkeypatch.setattr(run_checks, "held_out", lambda run: (load("mnist", "train"), load("mnist", "test")))
+    monkeypatch.setattr(run_checks, "_relative_errors", errors)
+    assert run_checks._learned_the_test_images(run) is learned
