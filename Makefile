@@ -55,7 +55,8 @@ lint: .venv  ## restore the style of code and notebooks
 weights: .venv  ## train the weights that come with the course, from data on disk; NAMES="mnist-2d" or all
 	@$(BIN)/python -m tools.weights $(NAMES)
 
-bench: .venv  ## run the lecture's training recipe beside ours
+bench: .venv  ## run the lecture's training recipe beside ours, and measure what students wait for
+	@$(BIN)/python -m benchmarks.waits
 	@$(BIN)/python -m benchmarks.recipes
 
 clean:  ## remove build/ and caches; data/ and .venv stay

@@ -1,4 +1,4 @@
-"""The benchmark runs on a handful of images, in a process of its own; how long it takes is not the question here."""
+"""The benchmarks run on a handful of images, in processes of their own; how long that takes is not asked here."""
 
 import os
 import subprocess
@@ -16,8 +16,19 @@ for recipe in (lecture_recipe, course_recipe):
 """
 
 
-def test_both_recipes_train_the_network():
+def python(*arguments: str) -> str:
+    """What a fresh interpreter prints."""
     root = Path(__file__).parents[1]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, cwd=root)
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_both_recipes_train_the_network():
+    python("-c", PROGRAM)
+
+
+def test_the_waits_have_a_row_each():
+    rows = [line.split("  ")[0] for line in python("-m", "benchmarks.waits", "--faces", "60").splitlines()]
+    assert {"explorer", "smile slider", "drawing", "cropping"} <= set(rows)
