@@ -14,7 +14,7 @@ from course_utils.checks import CheckFailed
 from course_utils.data import DataUnavailable, load
 from course_utils.models import ConvVAE, VAEOutput
 from course_utils.objectives import negative_elbo
-from course_utils.runs import RunUnfinished, read_run, same_weights, seed_correlation, seed_of, train_run
+from course_utils.runs import RunUnfinished, read_run, seed_correlation, seed_of, train_run
 
 TINY = partial(ConvVAE, (1, 28, 28), 3, (4, 4), 8)
 
@@ -32,6 +32,28 @@ def trained(path, student=1, epochs=2, objective=negative_elbo, make=TINY):
     return train_run(path, make, objective, "mnist", student_number=student, epochs=epochs)
 
 
+def same_weights(a, b):
+    one, other = a.model.state_dict(), b.model.state_dict()
+    return all(torch.equal(one[name], other[name]) for name in one | other)
+
+
+def doubled(*output):
+    return [2 * part for part in negative_elbo(*output)]
+
+
+def interrupted_at(step, objective=negative_elbo):
+    """The objective, stopped by Ctrl-C in that training step; twelve steps make an epoch."""
+    sizes = []
+
+    def stopped(x, *output):
+        sizes.append(len(x))
+        if sum(size > 4 for size in sizes) == step:  # four images are only looked at to tell one loss from another
+            raise KeyboardInterrupt
+        return objective(x, *output)
+
+    return stopped
+
+
 def test_a_run_is_trained_once_and_then_read(tmp_path):
     first = trained(tmp_path / "bce.safetensors")
     again = trained(tmp_path / "bce.safetensors", objective=never)
@@ -43,19 +65,33 @@ def test_a_run_is_trained_once_and_then_read(tmp_path):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path):
-    steps = []
-
-    def interrupted(*output):
-        steps.append(1)
-        if len(steps) == 18:  # 12 steps make an epoch
-            raise KeyboardInterrupt
-        return negative_elbo(*output)
-
     with pytest.raises(RunUnfinished, match="Interrupted in epoch 2 of 2. Run this cell again"):
-        trained(tmp_path / "bce.safetensors", objective=interrupted)
+        trained(tmp_path / "bce.safetensors", objective=interrupted_at(18))
     assert not (tmp_path / "bce.safetensors").exists()
     resumed = trained(tmp_path / "bce.safetensors")
     assert same_weights(resumed, trained(tmp_path / "whole" / "bce.safetensors"))
+
+
+WIDER = partial(ConvVAE, (1, 28, 28), 4, (4, 4), 8)
+
+
+@pytest.mark.parametrize("change", [{"student": 2}, {"objective": doubled}, {"make": WIDER}])
+def test_an_interrupted_run_starts_afresh_when_number_loss_or_network_change(tmp_path, change, capsys):
+    with pytest.raises(RunUnfinished):
+        trained(tmp_path / "bce.safetensors", objective=interrupted_at(18))
+    capsys.readouterr()
+    changed = trained(tmp_path / "bce.safetensors", **change)
+    assert "Your number, network or loss has changed since bce was interrupted" in capsys.readouterr().out
+    assert same_weights(changed, trained(tmp_path / "whole" / "bce.safetensors", **change))
+    assert list((tmp_path / "unfinished").iterdir()) == []
+
+
+def test_a_finished_run_of_another_loss_is_read_and_says_so(tmp_path, capsys):
+    trained(tmp_path / "bce.safetensors")
+    trained(tmp_path / "bce.safetensors")
+    assert "another network or loss" not in capsys.readouterr().out
+    trained(tmp_path / "bce.safetensors", objective=doubled)
+    assert "was trained with another network or loss than yours is now. Delete it" in capsys.readouterr().out
 
 
 def test_nbgrader_trains_nothing(tmp_path, monkeypatch):
