@@ -45,7 +45,9 @@ def check(
     `mistakes` maps a sentence about a common mistake to the value that it gives.  CheckFailed says what is wrong;
     Unanswered where there is no answer. Warnings and whatever else the answer writes to stderr are kept back.
     """
-    said = feedback(answer_of(name, call), expected, mistakes, rtol=rtol)
+    answer = answer_of(name, call)
+    with _quietly():
+        said = feedback(answer, expected, mistakes, rtol=rtol)
     if said != RIGHT:
         raise CheckFailed(f"{name}: {said}")
 
@@ -79,37 +81,27 @@ def check_parts(
     kl: Sequence[Callable[[], Any]],
     mistakes: Mapping[str, Any] | None = None,
 ) -> None:
-    """CheckFailed unless `call()` gives three tensors (loss, nll, kl) of one image, the first the sum of the others.
+    """CheckFailed unless `call()` gives three tensors (loss, nll, kl), each (batch,), the first the others' sum.
 
     `nll` and `kl` are what each part may be, as in `check_either`; `mistakes` are about the nll.
     """
     parts = answer_of(name, call)
     try:
-        loss, got_nll, got_kl = (_total(part) for part in parts)
-    except (TypeError, ValueError) as error:
+        loss, got_nll, got_kl = (part.detach() for part in parts)
+    except (AttributeError, TypeError, ValueError) as error:
         raise CheckFailed(
             f"{name} must return NegativeElbo(loss, nll, kl), three tensors; got {type(parts).__name__}."
         ) from error
-    nlls, kls = ([_totalled(value) for value in values] for values in (nll, kl))
-    told = {sentence: _total(value) for sentence, value in (mistakes or {}).items()}
-    check_either(f"{name}, nll", lambda: got_nll, nlls, {"nll and kl are swapped.": kls[0](), **told})
-    check_either(f"{name}, kl", lambda: got_kl, kls)
-    _, a, b = parts
+    told = {"nll and kl are swapped.": kl[0](), **(mistakes or {})}
+    check_either(f"{name}, nll", lambda: got_nll, nll, told)
+    check_either(f"{name}, kl", lambda: got_kl, kl)
     wrong_sums = {
-        "You subtract the KL; the loss is reconstruction plus KL.": _total(a - b),
+        "You subtract the KL; the loss is reconstruction plus KL.": got_nll - got_kl,
         "The KL is missing in the loss.": got_nll,
         "The reconstruction is missing in the loss.": got_kl,
-        "This is the ELBO; the loss is minus the ELBO.": -_total(a + b),
+        "This is the ELBO; the loss is minus the ELBO.": -(got_nll + got_kl),
     }
-    check(f"{name}, loss", lambda: loss, _total(a + b), wrong_sums)
-
-
-def _total(value: Any) -> float:
-    return float(value.sum() if hasattr(value, "sum") else value)
-
-
-def _totalled(call: Callable[[], Any]) -> Callable[[], float]:
-    return lambda: _total(call())
+    check(f"{name}, loss", lambda: loss, got_nll + got_kl, wrong_sums)
 
 
 def answer_of(name: str, call: Callable[[], Any]) -> Any:

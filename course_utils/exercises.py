@@ -18,6 +18,8 @@ def feedback(answer: Any, expected: Any, mistakes: Mapping[str, Any] | None = No
         got, want = _numbers(answer), _numbers(expected)
     except (TypeError, ValueError):
         return f"Not yet: expected {_describe(expected)}, got {type(answer).__name__}. Return numbers, not objects."
+    if np.iscomplexobj(got):
+        return "Not yet: your answer is complex; expected real numbers. Take the magnitude, .abs(), where you mean it."
     if got.shape != want.shape:
         return f"Not yet: expected shape {want.shape}, got {got.shape}. {_told(mistakes, got, rtol)}".rstrip()
     if not np.isfinite(got).all():
@@ -31,7 +33,8 @@ def feedback(answer: Any, expected: Any, mistakes: Mapping[str, Any] | None = No
 
 def _numbers(value: Any) -> np.ndarray:
     value = value.detach().cpu() if hasattr(value, "detach") else value
-    return np.asarray(value, dtype=float)
+    numbers = np.asarray(value)
+    return numbers if np.iscomplexobj(numbers) else numbers.astype(float)
 
 
 def _told(mistakes: Mapping[str, Any] | None, got: np.ndarray, rtol: float) -> str:

@@ -91,12 +91,30 @@ def test_an_answer_may_agree_with_the_truth_or_with_another_own_function():
 )
 def test_an_objective_is_checked_part_by_part(parts, told):
     parts = tuple(torch.tensor([part]) for part in parts)
-    arguments = ("o", lambda: parts, [lambda: torch.tensor([3.0])], [lambda: torch.tensor([2.0])], {"five": 5.0})
+    arguments = (
+        "o",
+        lambda: parts,
+        [lambda: torch.tensor([3.0])],
+        [lambda: torch.tensor([2.0])],
+        {"five": torch.tensor([5.0])},
+    )
     if told is None:
         check_parts(*arguments)
     else:
         with pytest.raises(CheckFailed, match=f"o, {told}"):
             check_parts(*arguments)
+
+
+def test_the_parts_of_an_objective_have_a_number_for_each_image():
+    nll, kl = torch.tensor([3.0, 4.0]), torch.tensor([2.0, 1.0])
+    truth = [lambda: nll], [lambda: kl]
+    check_parts("o", lambda: (nll + kl, nll, kl), *truth)
+    for total in (torch.sum, torch.mean):
+        with pytest.raises(CheckFailed, match=r"o, nll: Not yet: expected shape \(2,\), got \(\)"):
+            check_parts("o", lambda total=total: (total(nll + kl), total(nll), total(kl)), *truth)
+    with pytest.raises(CheckFailed, match=r"o, loss: Not yet: expected shape \(2,\), got \(\)"):
+        check_parts("o", lambda: ((nll + kl).sum(), nll, kl), *truth)
+    check_parts("o", lambda: (nll + kl.sum(), nll, kl.sum()), [lambda: nll], [lambda: kl, lambda: kl.sum()])
 
 
 @pytest.mark.parametrize("answer", [5.0, (1.0, 2.0), "abcd"])

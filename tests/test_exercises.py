@@ -1,5 +1,7 @@
 """Self-checks: right answers are right, and each kind of wrong one is told apart in words."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -40,3 +42,9 @@ def test_a_known_mistake_is_told_even_when_its_shape_is_wrong():
     told = feedback(6.0, torch.ones(3), {"You summed over the batch.": 6.0})
     assert "expected shape (3,), got ()" in told
     assert "You summed over the batch." in told
+
+
+def test_complex_numbers_are_named_and_raise_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "your answer is complex; expected real numbers" in feedback(torch.tensor([1j, 1.0]), [1.0, 1.0])

@@ -72,6 +72,18 @@ MUTANTS = {
     ),
     "KL without the minus one": ("kl-per-image", " - 1 ", " ", {"test-kl-values": 2}, "−1 is missing"),
     "KL with mu not squared": ("kl-per-image", "mu**2", "mu", {"test-kl-values": 2}, "must be squared"),
+    "KL averaged and without the half": (
+        *(
+            "kl-per-image",
+            "0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(",
+            "(mu**2 + logvar.exp() - 1 - logvar).mean(",
+        ),
+        *({"test-kl-values": 2}, "½ is missing, and you took the mean"),
+    ),
+    "KL that changes its input": (
+        *("kl-per-image", "logvar.exp() - 1 - logvar", "(-logvar) + logvar.exp_() - 1", {"test-kl-values": 2}),
+        "changed mu or logvar in place",
+    ),
     "BCE averaged over pixels": (
         *("bce-per-image", ".sum(dim=1)", ".mean(dim=1)", {"test-bce-values": 2}),
         "mean over the pixels",
@@ -109,6 +121,10 @@ MUTANTS = {
         *("bce-objective", "NegativeElbo(nll + kl, nll, kl)", "(nll + kl).mean().item()", {"test-bce-objective": 1}),
         "must return NegativeElbo",
     ),
+    "three numbers for the whole batch": (
+        *("bce-objective", "(nll + kl, nll, kl)", "((nll + kl).mean(), nll.mean(), kl.mean())"),
+        *({"test-bce-objective": 1}, r"expected shape \(3,\), got \(\)"),
+    ),
     "squared error averaged": ("sse-per-image", ".sum(dim=1)", ".mean(dim=1)", {"test-sse": 1}, "mean over the pixels"),
     "root of the squared error": ("sse-per-image", ".sum(dim=1)", ".sum(dim=1).sqrt()", {"test-sse": 1}, "the root"),
     "half of the squared error": ("sse-per-image", "return ", "return 0.5 * ", {"test-sse": 1}, "no ½"),
@@ -128,6 +144,14 @@ MUTANTS = {
         *("gaussian-nll-per-image", "0.5 * n *", "0.5 *", {"test-gaussian-nll": 2}),
         "belongs to every pixel",
     ),
+    "sigma2 ignored": (
+        *("gaussian-nll-per-image", "n = ", "sigma2 = SIGMA2\n    n = ", {"test-gaussian-nll": 2}),
+        "Use the argument sigma2",
+    ),
+    "constant for the whole batch": (
+        *("gaussian-nll-per-image", "x[0].numel()", "x.numel()", {"test-gaussian-nll": 2}),
+        "values of one image",
+    ),
     "sum and mean confused": (
         *("variance-of-mse", 'reduction == "sum"', 'reduction == "mean"'),
         *({"test-variance-of-sum": 1, "test-variance-of-mean": 1}, "however many pixels|forgot that the mean divides"),
@@ -144,6 +168,10 @@ MUTANTS = {
         *("gaussian-objective", "x_logits.sigmoid()", "x_logits", {"test-gaussian-objective": 1}),
         "take their sigmoid first",
     ),
+    "sigmoid twice in the Gaussian": (
+        *("gaussian-objective", "x_logits.sigmoid()", "x_logits.sigmoid().sigmoid()", {"test-gaussian-objective": 1}),
+        "sigmoid twice",
+    ),
     "logits changed in place": (
         *("gaussian-objective", "x_logits.sigmoid()", "x_logits.sigmoid_()", {"test-gaussian-objective": 1}),
         "in place|expected",
@@ -159,6 +187,14 @@ MUTANTS = {
     "ELBO with the wrong sign": (
         *("common-measures", "bce + kl", "bce - kl", {"test-common-measures": 1}),
         "−ELBO is BCE plus KL",
+    ),
+    "a measure left out": (
+        *("common-measures", '"negative_elbo": bce + kl,', "", {"test-common-measures": 1}),
+        "negative_elbo is missing",
+    ),
+    "active over the dimensions": (
+        *("common-measures", "mu.var(dim=0)", "mu.var(dim=1)", {"test-active-units": 1}),
+        "over the images, dim=0",
     ),
     "active by standard deviation": (
         *("common-measures", "mu.var(dim=0)", "mu.std(dim=0)", {"test-active-units": 1}),
@@ -218,6 +254,14 @@ MUTANTS = {
         *("cifar-arguments", "(3, 32, 32)", "(32, 32, 3)", {"test-cifar-arguments": 1}),
         "channels first",
     ),
+    "too large a network": (
+        *("cifar-arguments", "(32, 64, 128)", "(256, 512, 1024)", {"test-cifar-arguments": 1}),
+        "MB, expected less than 8",
+    ),
+    "arguments of another kind": (
+        *("cifar-arguments", "(32, 64, 128)", "64", {"test-cifar-arguments": 1}),
+        "cifar_arguments raised TypeError",
+    ),
     "two latent dimensions": (
         "cifar-arguments",
         '"latent_dim": 64',
@@ -228,6 +272,19 @@ MUTANTS = {
     "averaged before squared": (
         *("power-spectrum", ".abs().square().mean(dim=(0, 1, 2))", ".mean(dim=(0, 1, 2)).abs().square()"),
         *({"test-power-spectrum": 1}, "averaged before you squared"),
+    ),
+    "magnitudes averaged before squared": (
+        *("power-spectrum", ".abs().square().mean(dim=(0, 1, 2))", ".abs().mean(dim=(0, 1, 2)).square()"),
+        *({"test-power-spectrum": 1}, "averaged the magnitudes"),
+    ),
+    "real part of the transform": (
+        *("power-spectrum", ".abs()", ".real", {"test-power-spectrum": 1}),
+        "real part alone",
+    ),
+    "complex square": ("power-spectrum", ".abs()", "", {"test-power-spectrum": 1}, "your answer is complex"),
+    "one row's spectrum": (
+        *("power-spectrum", "rfft(images,", "rfft(images[:1, :1, :1],", {"test-power-spectrum": 1}),
+        "expected",
     ),
     "magnitude for power": ("power-spectrum", ".square()", "", {"test-power-spectrum": 1}, "square is missing"),
     "waves along the height": ("power-spectrum", "dim=-1", "dim=-2", {"test-power-spectrum": 1}, "expected shape"),

@@ -9,7 +9,7 @@ import torch
 
 from course_utils.checkpoints import read_facts, write_tensors
 from course_utils.models import DCGANVAE, ConvVAE
-from course_utils.runs import seed_of
+from course_utils.runs import read_run, seed_of
 from tests.bank import answers, dealt
 from tests.bank_runs import CLASSMATE, STUDENT, relabelled, run
 
@@ -124,6 +124,23 @@ def last_bettered(history):
     return [*history[:-1], history[-1] | {"bce": 0.9 * history[-1]["bce"]}]
 
 
+def noisy(tensor):
+    return tensor * (1 + 1e-3 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)))
+
+
+def shifted(history):
+    return [epoch | {"kl": 1.0001 * epoch["kl"]} for epoch in history]
+
+
+def blended(path, old):
+    """A classmate's weights and a little of the weights that one's own run starts from."""
+    theirs = read_run(run("classmate-mse"))
+    torch.manual_seed(seed_of(STUDENT))
+    own = ConvVAE(**theirs.model.arguments).state_dict()
+    tensors = {name: value + 0.05 * own[name] for name, value in theirs.model.state_dict().items()}
+    write_tensors(path, tensors, theirs.facts | MINE)
+
+
 def giant(path, old):
     header = json.dumps({"w": {"dtype": "F32", "shape": [10**9], "data_offsets": [0, 4 * 10**9]}}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header)
@@ -181,7 +198,16 @@ DECEITS = {
     "one run under two names": (
         "mse combined",
         edit("combined", "mse"),
-        *(points_of("combined", "whole"), "hold the same weights"),
+        *(points_of("combined"), "hold the same history"),
+    ),
+    "one run under two names, with noise": (
+        "bce combined",
+        edit("combined", "bce", change=noisy, history=shifted),
+        *(points_of("combined"), "hold the same weights"),
+    ),
+    "a classmate's weights blended with one's own start": (
+        *("mse", put("mse", blended), points_of("mse", "whole", "honest")),
+        "somebody else's weights",
     ),
     "a run missing": (
         *("mse", put("mse", lambda path, old: None), {**points_of("mse"), **COMPARED}),
@@ -206,7 +232,7 @@ DECEITS = {
     ),
     "weights that are no numbers": (
         *("mse", edit("mse", change=lambda tensor: tensor * float("nan")), {**points_of("mse"), **COMPARED}),
-        "but its weights give",
+        "some of its weights are infinite or not numbers",
     ),
     "digits in the place of colours": (
         *("cifar10", edit("cifar10", "combined"), points_of("cifar")),
