@@ -3,16 +3,21 @@
 The exit status is 0 where nothing would cost points, else 1.
 """
 
+import ast
 import json
 import os
 import re
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from course_utils.checkpoints import CheckpointError
+from course_utils.checkpoints import CheckpointError, read_facts
+from course_utils.checks import CheckFailed
+from course_utils.run_checks import check_different, check_own, check_whole
 from course_utils.runs import read_run
 from course_utils.runtime import course_root
 
@@ -21,6 +26,8 @@ NOTEBOOK = f"{ASSIGNMENT}.ipynb"
 CELLS = "cells.json"
 FORMAT = 4  # of notebooks
 RUNS = {"bce": "test-run-bce", "mse": "test-run-mse", "combined": "test-run-combined", "cifar10": "test-run-cifar"}
+EPOCHS = {"bce": 100, "mse": 100, "combined": 100, "cifar10": 20}  # as the notebook's cell `parameters` has them
+COMPARED, COMPARISON = ("bce", "mse", "combined"), "test-comparison"
 MAX_MEGABYTES = 25
 MAX_FILES = 20_000  # somebody's home folder is not walked to its end
 STUB = re.compile(r"^[ \t]*raise Unanswered\(\)", re.MULTILINE)
@@ -28,6 +35,7 @@ TEXT_STUB = "Your answer here."
 RETURN = re.compile(r"^[ \t]*return\b", re.MULTILINE)
 FLAGS = {"answer": (False, True), "test": (True, False), "locked": (False, False)}  # kind -> grade, solution
 MANY_EDITED = "These cells are not as they were given: {}; marking restores them"
+KEYS = {"code": "Y", "markdown": "M"}  # in JupyterLab
 FRESH = f"Fetch a fresh {NOTEBOOK}, put your answers into its cells, and hand in that one."
 
 MARKING = "This is checked before handing in, not while marking."
@@ -89,8 +97,10 @@ def _of_submission(path: Path) -> list[Finding]:
             f"Nothing says which cells belong here: {CELLS} is missing. Put the one you were given beside {path.name}."
         )
         return [*found, Finding(NOTE, why), *_about_folder(path.parent, {})]
-    about_cells = [] if nb is None else [*_about_kernel(nb), *_about_cells(nb, reference)]
-    return [*found, *about_cells, *_about_folder(path.parent, reference)]
+    if nb is None:
+        return [*found, *_about_folder(path.parent, reference)]
+    about_cells = [*_about_kernel(nb), *_about_cells(nb, reference)]
+    return [*found, *about_cells, *_about_folder(path.parent, reference, _returned_number(nb))]
 
 
 # The file
@@ -231,7 +241,8 @@ def _by_name(nb: Json) -> dict[str, list[Json]]:
 
 def _missing(name: str, released: Json, worth: float) -> Finding:
     what = {"answer": "The answer cell", "test": "The test cell", "locked": "The given cell"}[released["kind"]]
-    return Finding(COSTLY, f"{what} {name} {_lost(worth)} is missing or lost its nbgrader metadata. {FRESH}")
+    gone = f"{what} {name} {_lost(worth)} is missing or lost its nbgrader metadata"
+    return Finding(COSTLY, f"{gone}, and other questions may be lost with it. {FRESH}")
 
 
 def _doubled(name: str, count: int) -> Finding:
@@ -242,19 +253,22 @@ def _doubled(name: str, count: int) -> Finding:
 def _about_cell(name: str, cell: Json, released: Json, worth: float) -> Iterator[Finding]:
     meta = cell["metadata"]["nbgrader"]
     grade, solution = FLAGS[released["kind"]]
-    if not _is_valid(cell):
+    if not _is_valid(_turned_back(cell, released)):
         yield Finding(FATAL, f"The nbgrader metadata of the cell {name} are damaged or of another version. {FRESH}")
     elif (meta["grade"], meta["solution"]) != (grade or solution and released["points"] > 0, solution):
         yield Finding(COSTLY, f"The nbgrader metadata of the cell {name} {_lost(worth)} were changed. {FRESH}")
     elif cell["cell_type"] != released["type"]:
-        sentence = f"The cell {name} is {cell['cell_type']} instead of {released['type']}; marking turns it back."
-        cure = (
-            f"Do the same: select it, choose {released['type'].capitalize()} in the toolbar, run all cells, and save."
-        )
+        sentence = f"The cell {name} is a {cell['cell_type']} cell now; marking turns it back into {released['type']}."
+        cure = f"Do the same: click left of it, press {KEYS[released['type']]}, run all cells, and save."
         yield Finding(NOTE, f"{sentence} {cure}")
         yield from _unanswered(name, cell, released, worth) if solution else ()
     elif solution:
         yield from _unanswered(name, cell, released, worth)
+
+
+def _turned_back(cell: Json, released: Json) -> Json:
+    """The cell with the type it was given with, as marking sees it."""
+    return cell | {"cell_type": released["type"]}
 
 
 def _about_edited(found: dict[str, list[Json]], reference: dict[str, Json]) -> Iterator[Finding]:
@@ -263,7 +277,7 @@ def _about_edited(found: dict[str, list[Json]], reference: dict[str, Json]) -> I
     from nbgrader.utils import compute_checksum
 
     sums = {name: released["checksum"] for name, released in reference.items() if "checksum" in released}
-    single = {name: found[name][0] for name in sums if len(found.get(name, [])) == 1}
+    single = {name: _turned_back(found[name][0], reference[name]) for name in sums if len(found.get(name, [])) == 1}
     edited = [
         name
         for name, cell in single.items()
@@ -276,17 +290,68 @@ def _about_edited(found: dict[str, list[Json]], reference: dict[str, Json]) -> I
 
 
 def _unanswered(name: str, cell: Json, released: Json, worth: float) -> Iterator[Finding]:
-    source = cell["source"].strip()
-    stub = STUB.search(source) if released["type"] == "code" else None
+    source, is_code = cell["source"].strip(), released["type"] == "code"
+    called = f"{name} {_lost(worth)}"
     if not source:
-        yield Finding(COSTLY, f"{name} {_lost(worth)} is empty. {FRESH}")
-    elif stub and not RETURN.search(source, 0, stub.start()):
-        cure = "put your code in place of `raise Unanswered()`."
-        yield Finding(COSTLY, f"{name} {_lost(worth)} is not answered yet: {cure}")
-    elif stub:
-        yield Finding(NOTE, f"{name} still has the line `raise Unanswered()` below a return. Delete that line.")
+        cure = FRESH if is_code else "Write your answer into it."
+        yield Finding(COSTLY, f"{called} is empty. {cure}")
+    elif is_code:
+        yield from _about_code(name, called, cell["source"])
     elif source == TEXT_STUB:
-        yield Finding(COSTLY, f"{name} {_lost(worth)} is not answered yet: write your answer in place of its text.")
+        yield Finding(COSTLY, f"{called} is not answered yet: write your answer in place of its text.")
+
+
+def _about_code(name: str, called: str, source: str) -> Iterator[Finding]:
+    stub = STUB.search(source)
+    if stub and not RETURN.search(source, 0, stub.start()):
+        yield Finding(COSTLY, f"{called} is not answered yet: put your code in place of `raise Unanswered()`.")
+        return
+    if stub:
+        yield Finding(NOTE, f"{name} still has the line `raise Unanswered()` below a return. Delete that line.")
+    try:
+        if _is_bare(_python(source)):
+            yield Finding(COSTLY, f"{called} is not answered yet: its function is empty. Put your code into it.")
+    except SyntaxError as error:
+        where = f" in line {error.lineno}" if error.lineno else ""
+        yield Finding(COSTLY, f"{called} is not valid Python{where}: {error.msg}. Correct it, run the cell, and save.")
+
+
+def _python(source: str) -> ast.Module:
+    """A cell's code, its % and ! lines translated as IPython does.  SyntaxError with the line in the cell."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    blank = source[: len(source) - len(source.lstrip())].count("\n")  # lines that IPython drops
+    try:
+        code = "\n" * blank + TransformerManager().transform_cell(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a stray backslash costs nothing
+            compile(code, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            return ast.parse(code)
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise SyntaxError(f"it cannot be read ({error})") from error
+
+
+def _is_bare(tree: ast.Module) -> bool:
+    """Whether the cell, or a function in it, holds nothing but `pass`, `...` and texts."""
+    bodies = [tree.body, *(part.body for part in tree.body if isinstance(part, ast.FunctionDef))]
+    return any(all(_says_nothing(statement) for statement in body) for body in bodies)
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    is_constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return isinstance(statement, ast.Pass) or is_constant
+
+
+def _returned_number(nb: Json) -> int | None:
+    """The student number, if its cell returns just one number that can be read without running it."""
+    cells = _by_name(nb).get("student-number", [])
+    try:
+        nodes = [node for cell in cells for node in ast.walk(_python(cell["source"]))]
+    except SyntaxError:
+        return None
+    returned = [node.value for node in nodes if isinstance(node, ast.Return)]
+    is_plain = len(returned) == 1 and isinstance(returned[0], ast.Constant) and type(returned[0].value) is int
+    return returned[0].value if is_plain else None
 
 
 def _about_strangers(nb: Json, reference: dict[str, Any]) -> Iterator[Finding]:
@@ -341,10 +406,12 @@ def _points(points: float) -> str:
 # The folder
 
 
-def _about_folder(folder: Path, reference: dict[str, Json]) -> Iterator[Finding]:
-    for name, prefix in RUNS.items():
-        worth = sum(cell["points"] for test, cell in reference.items() if test.startswith(prefix))
-        yield from _about_run(folder, name, f" ({_points(worth)})" if worth else "")
+def _about_folder(folder: Path, reference: dict[str, Json], own: int | None = None) -> Iterator[Finding]:
+    """What is wrong with the runs, compared with the student number `own` if it is known, and with their size."""
+    for name in RUNS:
+        yield from _about_run(folder, name, reference, own)
+    if own is None:
+        yield from _about_numbers(folder)
     sizes = _sizes(folder)
     total = sum(sizes.values()) / 1e6
     if total > MAX_MEGABYTES:
@@ -353,24 +420,60 @@ def _about_folder(folder: Path, reference: dict[str, Json]) -> Iterator[Finding]
         yield Finding(COSTLY, f"{sentence} Delete or move what does not belong to the submission.")
 
 
-def _about_run(folder: Path, name: str, worth: str) -> Iterator[Finding]:
+def _about_run(folder: Path, name: str, reference: dict[str, Json], own: int | None) -> Iterator[Finding]:
     path = folder / "runs" / f"{name}.safetensors"
     shown, again = f"runs/{path.name}", "Run its training cell to the end, then save."
+    worth, gone = _worth_of_run(name, reference)
     if path.is_symlink():
-        yield Finding(COSTLY, f"{shown}{worth} is a link, and links are not handed in. Put the file itself there.")
-    elif not path.exists() and (folder / "runs" / "unfinished" / path.name).exists():
-        yield Finding(COSTLY, f"The run {shown}{worth} is unfinished. {again} It goes on where it stopped.")
+        yield Finding(COSTLY, f"{shown}{gone} is a link, and links are not handed in. Put the file itself there.")
+    elif not path.exists() and any((folder / "runs" / "unfinished").glob(f"{name}-*.safetensors")):
+        yield Finding(COSTLY, f"The run {shown}{gone} is unfinished. {again} It goes on where it stopped.")
     elif not path.exists():
-        yield Finding(COSTLY, f"The run {shown}{worth} is missing. {again}")
+        yield Finding(COSTLY, f"The run {shown}{gone} is missing. {again}")
     else:
         try:
             read_run(path)
+            _check_contents(path, own)
         except CheckpointError as error:
             reason = str(error).replace(str(path), shown)
-            yield Finding(COSTLY, f"The run {shown}{worth} is damaged: {reason} Delete the file first.")
+            yield Finding(COSTLY, f"The run {shown}{gone} is damaged: {reason} Delete the file first.")
+        except CheckFailed as error:
+            reason = str(error).replace(f"{path.parent}{os.sep}", "runs/")
+            cure = "" if "elete" in reason else f" Delete {shown}. {again}"
+            yield Finding(COSTLY, f"The run {shown}{worth} will lose points: {reason}{cure}")
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            yield Finding(COSTLY, f"The run {shown}{worth} cannot be read ({reason}). Delete the file. {again}")
+            yield Finding(COSTLY, f"The run {shown}{gone} cannot be read ({reason}). Delete the file. {again}")
+
+
+def _worth_of_run(name: str, reference: dict[str, Json]) -> tuple[str, str]:
+    """The points of a run in brackets, alone and with those of the comparison that needs it."""
+    worth = sum(cell["points"] for test, cell in reference.items() if test.startswith(RUNS[name]))
+    if not worth:
+        return "", ""
+    compared = reference.get(COMPARISON, {}).get("points", 0) if name in COMPARED else 0
+    also = f", and {_points(compared)} of `comparison`" if compared else ""
+    return f" ({_points(worth)})", f" ({_points(worth)}{also})"
+
+
+def _check_contents(path: Path, own: int | None) -> None:
+    """CheckFailed where marking will say so too, as far as that needs none of the images."""
+    names = list(RUNS)
+    check_whole(path, EPOCHS[path.stem])
+    if own is not None:
+        check_own(path, own)
+    check_different(path, [path.with_stem(other) for other in names[: names.index(path.stem)]])
+
+
+def _about_numbers(folder: Path) -> Iterator[Finding]:
+    found: dict[int, list[str]] = {}
+    for name in RUNS:
+        with suppress(CheckpointError, TypeError):  # said already
+            found.setdefault(read_facts(folder / "runs" / f"{name}.safetensors").get("student"), []).append(name)
+    if len(found) > 1:
+        told = "; ".join(f"{number} in {', '.join(names)}" for number, names in found.items())
+        cure = "Delete those that do not carry yours, and run their training cells."
+        yield Finding(COSTLY, f"The runs carry different student numbers: {told}. {cure}")
 
 
 def _sizes(folder: Path) -> Counter[str]:

@@ -9,24 +9,43 @@ import hashlib
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
+import torch
+from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
 from sqlalchemy.exc import SAWarning
+from torch import Tensor
 from tqdm.auto import tqdm
 
+from course_utils.checkpoints import read_facts
 from course_utils.run_checks import UNVERIFIED
-from course_utils.runs import Run, read_run
+from course_utils.runs import CommonMeasures, Run, read_run
 from course_utils.submission import FATAL, findings
 from grading.course import ASSIGNMENT, CHECKOUT, api, configuration
+
+NOTEBOOK = f"{ASSIGNMENT}.ipynb"
 
 EXCEPTION = re.compile(r"^\s*([A-Za-z_][\w.]*(?:Error|Exception|Died))(:.*)$", re.MULTILINE)
 EMPTY_WORDS = "NbGraderException"  # it only says that there was a failure
 MAX_REASON = 200
+NO_NOTEBOOK = "No notebooks found"  # in nbgrader's log
+MEANINGS = {
+    "SchemaTooOldError": "a cell was copied, or its nbgrader metadata are of another version",
+    "SchemaTooNewError": "a cell has nbgrader metadata of another version",
+    "ValidationError": "a cell has nbgrader metadata that are damaged or do not belong here",
+}
+SKETCH = 4096  # weights of a run that are compared with those of all others; a correlation is then sure to 0.02
+ALIKE = 0.9  # correlation of weights: about 0 between students, near 1 for a copy with a little of one's own
+SAME_EPOCHS = 0.5  # the share of a history that is equal to the last digit
 INTERRUPTED = "KeyboardInterrupt"
 
 
@@ -81,7 +100,7 @@ def _has_marks(course: NbGraderAPI, root: Path, student: str) -> bool:
 
     Downloaded zips bring no time, so nbgrader alone would not notice that one was collected anew.
     """
-    copy = root / "autograded" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    copy = root / "autograded" / student / ASSIGNMENT / NOTEBOOK
     files = (root / "submitted" / student / ASSIGNMENT).rglob("*")
     if not copy.exists() or any(path.lstat().st_mtime > copy.stat().st_mtime for path in files):
         return False
@@ -100,7 +119,10 @@ def _reason(result: Mapping[str, str]) -> str:
         return INTERRUPTED
     found = [*reversed(EXCEPTION.findall(log)), *EXCEPTION.findall(error)]
     told = [f"{name.split('.')[-1]}{text}" for name, text in found if not name.endswith(EMPTY_WORDS)]
-    return (told or ["nbgrader gave no reason"])[0][:MAX_REASON]
+    if not told:
+        return f"no notebook is called {NOTEBOOK}" if NO_NOTEBOOK in log else "nbgrader gave no reason"
+    name = told[0].split(":")[0]
+    return f"{MEANINGS[name]} ({name})" if name in MEANINGS else told[0][:MAX_REASON]
 
 
 # What the gradebook and the marked notebooks say
@@ -123,8 +145,8 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
     grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
     tests = [grade for grade in grades if grade.cell.cell_type == "code"]
     written = [grade for grade in grades if grade.cell.cell_type != "code"]
-    gone = sorted(grade.name for grade in tests if grade.auto_score is None)
-    remarks = [f"These tests are missing in the notebook; mark them by hand: {', '.join(gone)}."] if gone else []
+    marked = nbformat.read(root / "autograded" / student / ASSIGNMENT / NOTEBOOK, as_version=4)
+    gone = missing(gradebook, marked) | {grade.name for grade in tests if grade.auto_score is None}
     return Marked(
         student,
         auto=sum(grade.auto_score or 0.0 for grade in tests) + sum(grade.manual_score or 0.0 for grade in tests),
@@ -133,16 +155,30 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
         manual_max=sum(grade.max_score for grade in written),
         waiting=sum(grade.needs_manual_grade for grade in written),
         late=submission.total_seconds_late > 0,
-        remarks=[*remarks, *unverified(root, student)],
+        remarks=[*_about_missing(gone), *unverified(marked)],
     )
 
 
-def unverified(root: Path, student: str) -> list[str]:
-    """What the marked notebook says it could not verify, each sentence once."""
-    path = root / "autograded" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
-    cells = nbformat.read(path, as_version=4).cells if path.exists() else []
-    printed = "".join(o.get("text", "") + "\n" for cell in cells for o in cell.get("outputs", []))
-    return list(dict.fromkeys(line for line in printed.splitlines() if line.startswith(UNVERIFIED)))
+def missing(gradebook: Gradebook, marked: NotebookNode) -> set[str]:
+    """Names of the released cells that the marked notebook lacks; those without points have no mark that shows it."""
+    there = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in marked.cells}
+    return {cell.name for cell in gradebook.find_notebook(ASSIGNMENT, ASSIGNMENT).source_cells} - there
+
+
+def _about_missing(names: set[str]) -> list[str]:
+    if not names:
+        return []
+    look = "Others may have failed for want of them: read the notebook, and give the points by hand."
+    return [f"These cells are missing in the notebook: {', '.join(sorted(names))}. {look}"]
+
+
+def unverified(marked: NotebookNode) -> list[str]:
+    """One sentence about the runs that the marked notebook says it could not verify."""
+    printed = "".join(output.get("text", "") + "\n" for cell in marked.cells for output in cell.get("outputs", []))
+    said = [line.removeprefix(UNVERIFIED).split() for line in printed.splitlines() if line.startswith(UNVERIFIED)]
+    paths = dict.fromkeys(words[0] for words in said if words)
+    where = "this machine does not have their images; docs/instructors.md says what to do."
+    return [f"{UNVERIFIED}{', '.join(paths)}: {where}"] if paths else []
 
 
 def _why_not(root: Path, student: str, reason: str | None) -> list[str]:
@@ -154,32 +190,112 @@ def _why_not(root: Path, student: str, reason: str | None) -> list[str]:
 
 # Across students
 
+Pair = tuple[int, int]  # of runs of two students, by their places in one list
+
+
+class Sketch(NamedTuple):
+    """What of a run is compared with the runs of everybody else."""
+
+    student: str
+    name: str
+    digest: str  # of all weights
+    shapes: tuple[torch.Size, ...]
+    weights: Tensor  # about SKETCH of them, evenly spread
+    epochs: frozenset[tuple[float, ...]]
+
 
 def same_runs(root: Path) -> list[str]:
-    """One sentence for each set of weights that two students handed in, whatever the files are called."""
+    """One sentence for each set of weights or histories that two students share, whatever the files are called."""
+    runs = list(_sketches(root))
+    exact, alike, epochs = _same_weights(runs), _alike(runs), _same_epochs(runs)
+    near = {pair: alike[pair] for pair in alike.keys() - exact}
+    told = [f"Identical weights: {_of(runs, found)}." for found in _joined(exact)]
+    for found in _joined(near):
+        lowest = min(correlation for (one, _), correlation in near.items() if one in found)
+        told.append(f"Nearly identical weights (correlation {lowest:.4f}): {_of(runs, found)}.")
     return [
-        f"Identical weights: {_places(found)}."
-        for found in _shared(root, lambda run: hashlib.sha256(_bytes(run)).hexdigest()).values()
+        *told,
+        *(f"Histories with equal epochs: {_of(runs, found)}." for found in _joined(epochs - alike.keys() - exact)),
     ]
+
+
+def _sketches(root: Path) -> Iterator[Sketch]:
+    for student, path in _run_files(root):
+        try:
+            run = read_run(path)
+            matrices = [weights.detach() for weights in run.model.parameters() if weights.dim() > 1]
+            weights = torch.cat([matrix.flatten() for matrix in matrices])
+            some = weights[:: max(1, len(weights) // SKETCH)].double()
+            digest, shapes = hashlib.sha256(_bytes(run)).hexdigest(), tuple(matrix.shape for matrix in matrices)
+            yield Sketch(student, path.name, digest, shapes, some, _epochs(run))
+        except Exception:  # whatever is in that file: marking says so, and this is about the others
+            continue
+
+
+def _epochs(run: Run) -> frozenset[tuple[float, ...]]:
+    try:
+        return frozenset(tuple(entry[part] for part in CommonMeasures._fields) for entry in run.facts["history"])
+    except (KeyError, TypeError):
+        return frozenset()
+
+
+def _same_weights(runs: Sequence[Sketch]) -> set[Pair]:
+    groups: dict[str, list[int]] = {}
+    for i, run in enumerate(runs):
+        groups.setdefault(run.digest, []).append(i)
+    return {pair for found in groups.values() for pair in _pairs(runs, found)}
+
+
+def _alike(runs: Sequence[Sketch]) -> dict[Pair, float]:
+    """Pairs whose weights correlate, with the correlation: one matrix for all networks of one shape."""
+    groups: dict[tuple[torch.Size, ...], list[int]] = {}
+    for i, run in enumerate(runs):
+        groups.setdefault(run.shapes, []).append(i)
+    found = {}
+    for members in (members for members in groups.values() if len(members) > 1):
+        correlation = torch.corrcoef(torch.stack([runs[i].weights for i in members]))
+        for row, column in (correlation > ALIKE).triu(1).nonzero().tolist():
+            for pair in _pairs(runs, (members[row], members[column])):
+                found[pair] = correlation[row, column].item()
+    return found
+
+
+def _same_epochs(runs: Sequence[Sketch]) -> set[Pair]:
+    having: dict[tuple[float, ...], list[int]] = {}
+    for i, run in enumerate(runs):
+        for epoch in run.epochs:
+            having.setdefault(epoch, []).append(i)
+    shared = Counter(pair for found in having.values() for pair in _pairs(runs, found))
+    return {(i, j) for (i, j), n in shared.items() if n >= SAME_EPOCHS * min(len(runs[i].epochs), len(runs[j].epochs))}
+
+
+def _pairs(runs: Sequence[Sketch], found: Iterable[int]) -> Iterator[Pair]:
+    return ((i, j) for i, j in combinations(found, 2) if runs[i].student != runs[j].student)
+
+
+def _joined(pairs: Iterable[Pair]) -> list[set[int]]:
+    """Sets of runs that hang together by pairs."""
+    groups: list[set[int]] = []
+    for pair in sorted(pairs):
+        touching = [group for group in groups if group & set(pair)]
+        groups = [group for group in groups if group not in touching] + [set(pair).union(*touching)]
+    return groups
+
+
+def _of(runs: Sequence[Sketch], found: Iterable[int]) -> str:
+    return ", ".join(sorted(f"{runs[i].student}/{runs[i].name}" for i in found))
 
 
 def same_numbers(root: Path) -> list[str]:
     """One sentence for each student number that runs of two students carry."""
-    return [
-        f"Student number {number} stands in the runs of {', '.join(sorted({student for student, _ in found}))}."
-        for number, found in _shared(root, lambda run: str(run.facts.get("student"))).items()
-    ]
-
-
-def _shared(root: Path, key: Callable[[Run], str]) -> dict[str, list[tuple[str, str]]]:
-    """key -> (student, file) for every key that runs of more than one student have; damaged files are passed over."""
-    groups: dict[str, list[tuple[str, str]]] = {}
+    having: dict[str, set[str]] = {}
     for student, path in _run_files(root):
-        try:
-            groups.setdefault(key(read_run(path)), []).append((student, path.name))
-        except Exception:  # whatever is in that file: marking says so, and this is about the others
-            continue
-    return {name: found for name, found in groups.items() if len({student for student, _ in found}) > 1}
+        with suppress(Exception):  # a damaged file, as above
+            having.setdefault(str(read_facts(path).get("student")), set()).add(student)
+    shared = {number: names for number, names in having.items() if len(names) > 1}
+    return [
+        f"Student number {number} stands in the runs of {', '.join(sorted(names))}." for number, names in shared.items()
+    ]
 
 
 def _run_files(root: Path) -> Iterator[tuple[str, Path]]:
@@ -191,10 +307,6 @@ def _run_files(root: Path) -> Iterator[tuple[str, Path]]:
 def _bytes(run: Run) -> bytes:
     state = run.model.state_dict()
     return b"".join(state[name].detach().float().contiguous().numpy().tobytes() for name in sorted(state))
-
-
-def _places(found: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{student}/{name}" for student, name in sorted(found))
 
 
 # The page
@@ -222,7 +334,7 @@ def _line(row: Marked) -> tuple[str, ...]:
     if row.failed:
         return row.student, "–", "–", "–", "NOT MARKED"
     told = ["late"] * row.late + ["UNVERIFIED"] * any(text.startswith(UNVERIFIED) for text in row.remarks)
-    told += ["tests missing"] * any(not text.startswith(UNVERIFIED) for text in row.remarks)
+    told += ["cells missing"] * any(not text.startswith(UNVERIFIED) for text in row.remarks)
     program, person = f"{row.auto:g} of {row.auto_max:g}", f"{row.manual:g} of {row.manual_max:g}"
     return row.student, program, person, str(row.waiting), ", ".join(told)
 

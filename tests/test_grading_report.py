@@ -1,5 +1,6 @@
 """`make grade`: what is new is marked, what cannot be marked is said, and what two students share is found."""
 
+import copy
 import os
 import shutil
 import time
@@ -15,16 +16,16 @@ from grading import report
 from tests.bank import ASSIGNMENT, NOTEBOOK, Course, answers, grade_id
 from tools.normal_form import write
 
-NUMBER = 20261120
+NUMBER, CLASSMATE = 20261120, 4711
 CODE_POINTS = 24  # all of the program's 40, but for 14 of the runs and 2 that compare them
-BCE_POINTS = 5
+BCE_POINTS, MSE_POINTS = 5, 4
 
 
-def save_run(path: Path) -> None:
+def save_run(path: Path, number: int = NUMBER) -> None:
     """A run with honest facts that claims 100 epochs on the real MNIST: weights as they were before training."""
-    entries = [{"loss": 500.0 - k, "bce": 500.0 - k, "sse": 50.0, "kl": 0.0} for k in range(100)]
-    torch.manual_seed(seed_of(NUMBER))
-    facts = {"student": NUMBER, "seed": seed_of(NUMBER), "epochs": 100, "data_set": "mnist", "bundled": False}
+    entries = [{"bce": 500.0 + number - k, "sse": 50.0, "kl": 0.0} for k in range(100)]
+    torch.manual_seed(seed_of(number))
+    facts = {"student": number, "seed": seed_of(number), "epochs": 100, "data_set": "mnist", "bundled": False}
     save_checkpoint(path, build("conv"), half=True, data="MNIST", history=entries, test=entries[-1], **facts)
 
 
@@ -36,13 +37,19 @@ def folder(root: Path, student: str) -> Path:
 
 @pytest.fixture(scope="module")
 def marked(tmp_path_factory) -> tuple[Path, int, str, str]:
-    """ada answers everything and has one run, her notebook lacks one test; cut's notebook is cut short."""
+    """ada answers everything and has two runs, but her notebook lacks a test and a given cell; others are broken."""
     root = tmp_path_factory.mktemp("course")
     course = Course(root)
     notebook = course.submission(answers() | {"student-number": f"def student_number():\n    return {NUMBER}"})
-    notebook.cells = [cell for cell in notebook.cells if grade_id(cell) != "test-flat-features"]
+    notebook.cells = [cell for cell in notebook.cells if grade_id(cell) not in ("test-flat-features", "show-bce")]
     write(notebook, folder(root, "ada") / NOTEBOOK)
     save_run(folder(root, "ada") / "runs" / "bce")
+    save_run(folder(root, "ada") / "runs" / "mse", CLASSMATE)
+    write(notebook, folder(root, "renamed") / "mine.ipynb")
+    copied = copy.deepcopy(next(cell for cell in notebook.cells if grade_id(cell) == "blur"))
+    notebook.cells.append(copied)
+    copied.id = "another"
+    write(notebook, folder(root, "copied") / NOTEBOOK)
     (folder(root, "cut") / NOTEBOOK).write_text('{"cells": [')
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COURSE_DATA_DIR", str(root / "no-data"))
@@ -61,21 +68,33 @@ def lines(text: str, start: str) -> list[str]:
 def test_marks_are_those_of_the_answers_and_of_the_run(marked):
     _, _, text = marked
     row = lines(text, "ada ")[0]
-    assert f"{CODE_POINTS + BCE_POINTS - 1} of 40" in row and "0 of 10" in row
+    lost = 2  # the missing test, and the run of another number
+    assert f"{CODE_POINTS + BCE_POINTS + MSE_POINTS - lost} of 40" in row and "0 of 10" in row
     assert row.split("of 10")[1].split()[0] == "3"
 
 
-def test_what_was_not_verified_is_said_once_and_why(marked):
+def test_what_was_not_verified_is_one_sentence(marked):
     _, _, text = marked
     assert "UNVERIFIED" in lines(text, "ada ")[0]
-    said = lines(text, "ada: UNVERIFIED: runs/bce.safetensors was trained on MNIST")
-    assert len(said) == 1 and "this machine does not have" in said[0]
-
-
-def test_a_missing_test_is_left_to_a_person(marked):
-    assert lines(marked[2], "ada: These tests are missing") == [
-        "ada: These tests are missing in the notebook; mark them by hand: test-flat-features."
+    assert lines(text, "ada: UNVERIFIED") == [
+        "ada: UNVERIFIED: runs/bce.safetensors, runs/mse.safetensors: this machine does not have their images; "
+        "docs/instructors.md says what to do."
     ]
+
+
+def test_missing_cells_are_left_to_a_person_whether_they_have_points_or_not(marked):
+    assert "cells missing" in lines(marked[2], "ada ")[0]
+    assert lines(marked[2], "ada: These cells") == [
+        "ada: These cells are missing in the notebook: show-bce, test-flat-features. Others may have failed for want "
+        "of them: read the notebook, and give the points by hand."
+    ]
+
+
+def test_reasons_are_in_words(marked):
+    assert lines(marked[2], "copied: ")[0] == (
+        "copied: NOT MARKED: a cell was copied, or its nbgrader metadata are of another version (SchemaTooOldError)"
+    )
+    assert lines(marked[2], "renamed: ")[0] == "renamed: NOT MARKED: no notebook is called assignment4.ipynb"
 
 
 def test_a_broken_submission_is_named_with_reason_and_cure_and_stops_nobody(marked):
@@ -89,18 +108,18 @@ def test_a_broken_submission_is_named_with_reason_and_cure_and_stops_nobody(mark
 
 def test_only_what_is_new_is_marked(marked):
     root = marked[0]
-    assert report.unmarked(root) == ["cut"]
+    assert report.unmarked(root) == ["copied", "cut", "renamed"]
     notebook = folder(root, "ada") / NOTEBOOK
     before = notebook.stat()
     os.utime(notebook, (time.time() + 60,) * 2)
-    assert report.unmarked(root) == ["ada", "cut"]
+    assert report.unmarked(root) == ["ada", "copied", "cut", "renamed"]
     os.utime(notebook, (before.st_atime, before.st_mtime))
     (folder(root, "ada") / "timestamp.txt").write_text("2026-01-01 00:00:00 UTC")
     os.utime(folder(root, "ada") / "timestamp.txt", (before.st_atime, before.st_mtime))
-    assert report.unmarked(root) == ["ada", "cut"]
+    assert report.unmarked(root) == ["ada", "copied", "cut", "renamed"]
     (folder(root, "ada") / "timestamp.txt").write_text("no time")
     os.utime(folder(root, "ada") / "timestamp.txt", (before.st_atime, before.st_mtime))
-    assert report.unmarked(root) == ["ada", "cut"]
+    assert report.unmarked(root) == ["ada", "copied", "cut", "renamed"]
 
 
 def test_weights_and_numbers_that_two_students_share(tmp_path):
@@ -125,6 +144,47 @@ def test_other_facts_do_not_hide_the_same_weights_and_other_weights_are_not_the_
         save_checkpoint(folder(tmp_path, student) / "runs" / "bce", build("conv"), half=True, student=student)
     assert report.same_runs(tmp_path) == ["Identical weights: ada/bce.safetensors, bob/bce.safetensors."]
     assert report.same_numbers(tmp_path) == []
+
+
+def blended(a, b, share: float):
+    model = build("conv")
+    model.load_state_dict(
+        {name: (1 - share) * a.state_dict()[name] + share * b.state_dict()[name] for name in a.state_dict()}
+    )
+    return model
+
+
+def started(seed: int):
+    torch.manual_seed(seed)
+    return build("conv")
+
+
+def test_a_classmates_weights_with_a_little_of_ones_own_are_found_and_others_are_not(tmp_path):
+    ada, bob, eve = (started(seed) for seed in (1, 2, 3))
+    models = {"ada": ada, "bob": blended(ada, bob, 0.05), "dan": ada, "eve": blended(eve, ada, 0.3)}
+    for student, model in models.items():
+        save_checkpoint(folder(tmp_path, student) / "runs" / "bce", model, half=True, student=student)
+    save_checkpoint(folder(tmp_path, "eve") / "runs" / "mse", blended(eve, bob, 0.05), half=True, student="eve")
+    identical, near = report.same_runs(tmp_path)
+    assert identical == "Identical weights: ada/bce.safetensors, dan/bce.safetensors."
+    start, places = near.split("): ")
+    assert places == "ada/bce.safetensors, bob/bce.safetensors, dan/bce.safetensors."
+    assert 0.99 < float(start.removeprefix("Nearly identical weights (correlation ")) < 1
+
+
+def test_a_history_with_half_of_anothers_epochs_is_found(tmp_path):
+    def epochs(seed: int) -> list[dict]:
+        values = torch.rand(100, 3, generator=torch.Generator().manual_seed(seed)).tolist()
+        return [dict(zip(("bce", "sse", "kl"), entry)) for entry in values]
+
+    ada, bob, eve = (epochs(seed) for seed in range(3))
+    histories = {"ada": ada, "bob": bob[:50] + ada[50:], "eve": eve[:60] + ada[60:], "odd": [7, None]}
+    for seed, (student, history) in enumerate(histories.items()):
+        path = folder(tmp_path, student) / "runs" / "bce"
+        save_checkpoint(path, started(seed), half=True, student=student, history=history)
+    assert report.same_runs(tmp_path) == ["Histories with equal epochs: ada/bce.safetensors, bob/bce.safetensors."]
+    shutil.copy(path.with_suffix(".safetensors"), folder(tmp_path, "copy") / "runs" / "bce.safetensors")
+    assert report.same_runs(tmp_path)[0] == "Identical weights: copy/bce.safetensors, odd/bce.safetensors."
 
 
 def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch, tmp_path, capsys):

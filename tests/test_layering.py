@@ -28,7 +28,7 @@ ALLOWED = {
     "pretrained": {"checkpoints", "models", "runtime"},
     "training": {"batching", "checkpoints"},
     "checks": {"exercises"},
-    "submission": {"checkpoints", "runs", "runtime"},
+    "submission": {"checkpoints", "checks", "run_checks", "runs", "runtime"},
     "runs": {
         *("batching", "checkpoints", "data", "files", "latent", "models", "objectives", "runtime", "training"),
     },

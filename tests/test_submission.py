@@ -15,7 +15,9 @@ from nbformat import NotebookNode
 from course_utils import submission
 from course_utils.checkpoints import save_checkpoint
 from course_utils.models import ConvVAE
-from course_utils.submission import COSTS, FINE, GOOD, NOTEBOOK, RUNS, findings, main, report
+from course_utils.run_checks import DATA_SETS, SHAPES
+from course_utils.runs import seed_of
+from course_utils.submission import COSTS, EPOCHS, FINE, GOOD, NOTEBOOK, RUNS, findings, main, report
 from tests.bank import answers, grade_id
 from tools.normal_form import read, write
 
@@ -23,21 +25,39 @@ ROOT = Path(__file__).parents[1]
 RELEASE = ROOT / "assignments" / "assignment4"
 
 
+NUMBER = 20261120  # as the solution has it
+
+
+def save_run(path: Path, number: int = NUMBER, **facts) -> Path:
+    """A run with honest facts, its weights as they were before training, in another size for each loss."""
+    name, size = path.stem, 2 + list(RUNS).index(path.stem)
+    entries = [{"bce": 500.0 - size * k, "sse": 50.0 - k / size, "kl": k / 9} for k in range(EPOCHS[name])]
+    torch.manual_seed(seed_of(number))
+    model = ConvVAE(image_shape=SHAPES[DATA_SETS[name]], channels=(2, size))
+    known = {"student": number, "seed": seed_of(number), "epochs": EPOCHS[name], "data_set": DATA_SETS[name]}
+    known |= {"data": "digits", "bundled": True, "history": entries, "test": entries[-1]}
+    return save_checkpoint(path, model, half=True, **known | facts)
+
+
 @pytest.fixture(scope="module")
-def run_file(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    return save_checkpoint(tmp_path_factory.mktemp("run") / "run", ConvVAE(channels=(2, 2)), half=True)
+def saved_runs(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("runs")
+    for name in RUNS:
+        save_run(place / f"{name}.safetensors")
+    return place
 
 
 @pytest.fixture
-def folder(tmp_path, run_file) -> Path:
+def folder(tmp_path, saved_runs) -> Path:
     """A submission in which everything is there."""
     shutil.copytree(RELEASE, tmp_path, dirs_exist_ok=True)
     change(tmp_path, answer)
-    (tmp_path / "runs").mkdir()
-    for name in RUNS:
-        shutil.copy(run_file, tmp_path / "runs" / f"{name}.safetensors")
+    shutil.copytree(saved_runs, tmp_path / "runs")
     return tmp_path
+
+
+def run_of(folder: Path, name: str) -> Path:
+    return folder / "runs" / f"{name}.safetensors"
 
 
 def change(folder: Path, edit) -> None:
@@ -87,7 +107,7 @@ def test_a_deleted_test_is_named_with_its_points(folder):
     change(folder, lambda nb: nb.cells.remove(cell(nb, "test-kl-values")))
     costly, _ = told(folder)
     assert only(costly).startswith("The test cell test-kl-values (2 points) is missing")
-    assert "Fetch a fresh assignment4.ipynb" in costly[0]
+    assert "and other questions may be lost with it. Fetch a fresh assignment4.ipynb" in costly[0]
 
 
 def test_a_deleted_answer_is_named_with_the_points_of_its_tests(folder):
@@ -138,12 +158,22 @@ def test_cells_that_make_nbgrader_give_up(folder, meta):
     assert "begins with 'x = 1'" in only(told(folder)[0])
 
 
-def test_a_cell_of_another_type_is_good_to_know(folder):
-    change(folder, lambda nb: cell(nb, "flat-features").update(cell_type="raw"))
+@pytest.mark.parametrize(
+    ("name", "kind", "key"),
+    [
+        ("flat-features", "raw", "Y"),
+        ("flat-features", "markdown", "Y"),
+        ("test-sse", "markdown", "Y"),
+        ("setup", "markdown", "Y"),
+        ("blur", "code", "M"),
+    ],
+)
+def test_a_cell_of_another_type_is_good_to_know(folder, name, kind, key):
+    change(folder, lambda nb: cell(nb, name).update(cell_type=kind, outputs=[], execution_count=None))
     costly, other = told(folder)
     assert costly == []
-    assert only(other).startswith("The cell flat-features is raw instead of code; marking turns it back")
-    assert "choose Code" in other[0]
+    assert only(other).startswith(f"The cell {name} is a {kind} cell now; marking turns it back into ")
+    assert f"press {key}, run all cells" in other[0]
 
 
 def test_an_edited_test_is_good_to_know(folder):
@@ -169,8 +199,19 @@ def test_nothing_is_checked_while_nbgrader_marks(folder, monkeypatch):
         ("kl-per-image", "def kl_per_image(mu, logvar):\n    raise Unanswered()", "is not answered yet: put your code"),
         ("kl-per-image", " ", "kl-per-image (3 points) is empty"),
         ("blur", "Your answer here.", "blur (4 points) is not answered yet: write your answer"),
-        ("blur", "", "blur (4 points) is empty"),
+        ("blur", "", "blur (4 points) is empty. Write your answer into it."),
+        ("kl-per-image", "def kl_per_image(mu, logvar):\n    pass", "kl-per-image (3 points) is not answered yet: its"),
+        ("kl-per-image", 'def kl_per_image(mu, logvar):\n    """Text."""\n    ...', "its function is empty. Put your"),
+        ("kl-per-image", "# later", "its function is empty"),
+        ("kl-per-image", "def kl_per_image(mu, logvar):\n    retrun mu", "(3 points) is not valid Python in line 2: "),
+        (
+            "kl-per-image",
+            "\n\n%matplotlib inline\nreturn 1",
+            "is not valid Python in line 4: 'return' outside",
+        ),
+        ("kl-per-image", "x = 1\x00", "is not valid Python"),
         ("student-number", "def student_number():\n    raise Unanswered()", "student-number (other cells need it)"),
+        ("student-number", "def student_number()\n    return 7", "student-number (other cells need it) is not valid"),
     ],
 )
 def test_questions_without_an_answer(folder, name, source, sentence):
@@ -184,6 +225,21 @@ def test_questions_without_an_answer(folder, name, source, sentence):
 def test_answers_beside_which_a_stub_is_mentioned(folder, source):
     name = "kl-per-image" if source.startswith("def") else "blur"
     change(folder, lambda nb: cell(nb, name).update(source=source))
+    assert report(folder) == FINE
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "%%time\ndef f():\n    return 1",
+        "%pip list\n!ls\n?print\ndef f(x): return x",
+        'def f():\n    return "\\d"',
+        "import asyncio\nawait asyncio.sleep(0)",
+        "class Empty(Exception):\n    pass\n\n\ndef f():\n    return 1",
+    ],
+)
+def test_what_ipython_runs_is_no_fault(folder, source):
+    change(folder, lambda nb: cell(nb, "kl-per-image").update(source=source))
     assert report(folder) == FINE
 
 
@@ -273,29 +329,72 @@ def test_the_cells_are_known_without_the_list_beside_the_notebook(folder, monkey
 
 
 def test_missing_unfinished_and_damaged_runs(folder):
-    (folder / "runs" / "bce.safetensors").unlink()
+    run_of(folder, "bce").unlink()
     (folder / "runs" / "unfinished").mkdir()
-    (folder / "runs" / "mse.safetensors").rename(folder / "runs" / "unfinished" / "mse.safetensors")
-    combined = folder / "runs" / "combined.safetensors"
-    combined.write_bytes(combined.read_bytes()[:-100])
-    (folder / "runs" / "cifar10.safetensors").write_bytes(b"{}")
+    run_of(folder, "mse").rename(folder / "runs" / "unfinished" / "mse-01234567.safetensors")
+    run_of(folder, "combined").write_bytes(run_of(folder, "combined").read_bytes()[:-100])
+    run_of(folder, "cifar10").write_bytes(b"{}")
     missing, unfinished, cut, nonsense = told(folder)[0]
-    assert missing.startswith("The run runs/bce.safetensors (5 points) is missing. Run its training cell")
-    assert unfinished.startswith("The run runs/mse.safetensors (4 points) is unfinished")
-    assert cut.startswith("The run runs/combined.safetensors (3 points) is damaged")
+    also = "points, and 2 points of `comparison`)"
+    assert missing.startswith(f"The run runs/bce.safetensors (5 {also} is missing. Run its training cell")
+    assert unfinished.startswith(f"The run runs/mse.safetensors (4 {also} is unfinished")
+    assert cut.startswith(f"The run runs/combined.safetensors (3 {also} is damaged")
     assert nonsense.startswith("The run runs/cifar10.safetensors (2 points) is damaged")
     assert str(folder) not in report(folder)
 
 
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"epochs": 99}, "says 99 epochs and its history has 100; the task asks for 100. Delete the file and run"),
+        (
+            {"data_set": "cifar10"},
+            "was trained on cifar10, not on mnist. Delete runs/mse.safetensors. Run its",
+        ),
+        ({"bundled": None}, "the fact 'bundled' is missing or damaged"),
+        ({"seed": 7}, "did not start from the weights that student number 20261120 starts from"),
+        ({"student": 4711}, "belongs to student number 4711, this notebook to 20261120"),
+    ],
+)
+def test_runs_that_would_lose_points(folder, facts, sentence):
+    save_run(run_of(folder, "mse"), **facts)
+    said = only(told(folder)[0])
+    assert said.startswith("The run runs/mse.safetensors (4 points) will lose points: runs/mse.safetensors")
+    assert sentence in said
+
+
+def test_a_run_handed_in_twice(folder):
+    shutil.copy(run_of(folder, "bce"), run_of(folder, "combined"))
+    said = only(told(folder)[0])
+    assert "runs/combined.safetensors and runs/bce.safetensors hold the same history" in said
+    assert said.endswith("Delete runs/combined.safetensors. Run its training cell to the end, then save.")
+
+
+def test_runs_of_two_students_are_found_though_the_notebook_does_not_say_a_number(folder):
+    save_run(run_of(folder, "cifar10"), number=4711)
+    assert "belongs to student number 4711" in only(told(folder)[0])
+    number = "def student_number():\n    return int('20261120')"
+    change(folder, lambda nb: cell(nb, "student-number").update(source=number))
+    assert "different student numbers: 20261120 in bce, mse, combined; 4711 in cifar10." in only(told(folder)[0])
+    run_of(folder, "cifar10").unlink()
+    assert "is missing" in only(told(folder)[0])
+
+
+def test_the_epochs_are_those_of_the_release():
+    known: dict[str, int] = {}
+    exec(cell(read(RELEASE / NOTEBOOK), "parameters").source, known)
+    assert EPOCHS == dict.fromkeys(["bce", "mse", "combined"], known["EPOCHS"]) | {"cifar10": known["CIFAR_EPOCHS"]}
+
+
 def test_a_linked_run_and_a_folder_in_its_place(folder):
-    bce, mse = (folder / "runs" / f"{name}.safetensors" for name in ("bce", "mse"))
-    bce.unlink()
-    bce.symlink_to(folder / "runs" / "mse.safetensors")
+    bce, mse = (run_of(folder, name) for name in ("bce", "mse"))
+    kept = bce.rename(folder / "kept")
+    bce.symlink_to(kept)
     assert "is a link" in only(told(folder)[0])
-    bce.unlink()
-    mse.rename(bce)
+    kept.replace(bce)
+    mse.unlink()
     mse.mkdir()
-    assert "runs/mse.safetensors (4 points) is damaged" in only(told(folder)[0])
+    assert "runs/mse.safetensors (4 points, and 2 points of `comparison`) is damaged" in only(told(folder)[0])
 
 
 def test_too_many_megabytes_name_the_largest_file(folder):
@@ -303,9 +402,9 @@ def test_too_many_megabytes_name_the_largest_file(folder):
         (folder / place).mkdir()
         (folder / place / "big").write_bytes(bytes(26_000_000))  # neither is handed in
     assert report(folder) == FINE
-    (folder / "movie.mp4").write_bytes(bytes(25_500_000))
+    (folder / "movie.mp4").write_bytes(bytes(24_500_000))
     sentence = only(told(folder)[0])
-    assert sentence.startswith("The folder has 26 MB; 25 are allowed. The largest: movie.mp4 (25.5 MB)")
+    assert sentence.startswith("The folder has 26 MB; 25 are allowed. The largest: movie.mp4 (24.5 MB)")
 
 
 def test_the_command_line_says_by_its_status_whether_points_are_at_stake(folder, capsys):
