@@ -44,7 +44,7 @@ MEANINGS = {
     "ValidationError": "a cell has nbgrader metadata that are damaged or do not belong here",
 }
 SKETCH = 4096  # weights of a run that are compared with those of all others; a correlation is then sure to 0.02
-ALIKE = 0.9  # correlation of weights: about 0 between students, near 1 for a copy with a little of one's own
+ALIKE = 0.5  # correlation of weights: at most 0.1 between honest students, 1 for a copy, less with one's own mixed in
 SAME_EPOCHS = 0.5  # the share of a history that is equal to the last digit
 INTERRUPTED = "KeyboardInterrupt"
 
