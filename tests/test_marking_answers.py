@@ -289,17 +289,22 @@ MUTANTS = {
     "magnitude for power": ("power-spectrum", ".square()", "", {"test-power-spectrum": 1}, "square is missing"),
     "waves along the height": ("power-spectrum", "dim=-1", "dim=-2", {"test-power-spectrum": 1}, "expected shape"),
 }
-LOSSES = {"kl-per-image", "bce-per-image", "sse-per-image", "gaussian-nll-per-image"}
-NEEDS = {  # whose answers the named mistakes of an answer build on
+PIXELS = {"bce-per-image", "sse-per-image", "gaussian-nll-per-image"}
+NEEDS = {  # whose answers the named mistakes of an answer, or of one mutant, build on
     "gaussian-nll-per-image": {"sse-per-image"},
-    **dict.fromkeys(("bce-objective", "gaussian-objective", "combined-objective", "common-measures"), LOSSES),
+    **dict.fromkeys(("bce-objective", "gaussian-objective", "combined-objective", "common-measures"), PIXELS),
+    "parts swapped": {*PIXELS, "kl-per-image"},
 }
+
+
+def needs(name: str) -> set[str]:
+    return NEEDS.get(name) or NEEDS.get(MUTANTS[name][0], set())
 
 
 def clash(name: str, other: str) -> bool:
     """Whether two mutants change one answer, or one the answer that the other's named mistakes build on."""
     one, two = MUTANTS[name][0], MUTANTS[other][0]
-    return one == two or one in NEEDS.get(two, ()) or two in NEEDS.get(one, ())
+    return one == two or one in needs(other) or two in needs(name)
 
 
 def mutated(names: list[str]) -> dict[str, str]:
