@@ -102,7 +102,6 @@ def train_run(
     train, test = load(data_set, "train"), load(data_set, "test")
     model = _started(make, seed)
     origin = _origin(model, objective, seed)
-    unfinished = _only_unfinished(path, origin)
     history = fit(
         model.to(device()),
         train.images,
@@ -110,13 +109,14 @@ def train_run(
         epochs=epochs,
         generator=torch.Generator().manual_seed(seed),
         batch_size=128 if len(train) < SMALL_SET else 512,
-        checkpoint=unfinished,
+        checkpoint=_unfinished(path, origin),
     )
     if history.stopped:
         raise RunUnfinished(f"{history.stopped.capitalize()}. Run this cell again to go on from there.")
     facts = {"data_set": data_set, "student": student_number, "seed": seed, "origin": origin}
     run = keep_run(path, model, history, train, test, **facts)
-    unfinished.unlink()
+    for unfinished in _all_unfinished(path):
+        unfinished.unlink()
     return run
 
 
@@ -210,15 +210,16 @@ def _origin(model: VAE, objective: Objective, seed: int) -> str:
     return hashlib.sha256(f"{seed} {model.arguments} {loss:.4g}".encode()).hexdigest()[:8]
 
 
-def _only_unfinished(path: Path, origin: str) -> Path:
-    """Where the run is kept until it is finished. Unfinished runs of another origin are removed, with a word."""
-    unfinished = path.parent / "unfinished" / f"{path.stem}-{origin}{path.suffix}"
-    others = set(unfinished.parent.glob(f"{path.stem}-*{path.suffix}")) - {unfinished}
-    for other in others:
-        other.unlink()
-    if others:
+def _unfinished(path: Path, origin: str) -> Path:
+    """Where the run is kept until it is finished. Says so if only runs of another origin wait there; they stay."""
+    own = path.parent / "unfinished" / f"{path.stem}-{origin}{path.suffix}"
+    if not own.exists() and any(_all_unfinished(path)):
         print(f"Your number, network or loss has changed since {path.stem} was interrupted: it starts afresh.")
-    return unfinished
+    return own
+
+
+def _all_unfinished(path: Path) -> list[Path]:
+    return list((path.parent / "unfinished").glob(f"{path.stem}-*{path.suffix}"))
 
 
 def _correlation(a: nn.Module, b: nn.Module) -> float:

@@ -86,6 +86,20 @@ def test_an_interrupted_run_starts_afresh_when_number_loss_or_network_change(tmp
     assert list((tmp_path / "unfinished").iterdir()) == []
 
 
+def test_going_back_to_the_old_loss_loses_nothing(tmp_path, capsys):
+    file = tmp_path / "bce.safetensors"
+    with pytest.raises(RunUnfinished):
+        trained(file, objective=interrupted_at(18))
+    with pytest.raises(RunUnfinished):
+        trained(file, objective=interrupted_at(18, doubled))
+    capsys.readouterr()
+    calls = []
+    trained(file, objective=lambda x, *output: calls.append(len(x)) or negative_elbo(x, *output))
+    assert sum(size > 4 for size in calls) == 12  # the second epoch alone
+    assert "afresh" not in capsys.readouterr().out
+    assert list((tmp_path / "unfinished").iterdir()) == []
+
+
 def test_a_finished_run_of_another_loss_is_read_and_says_so(tmp_path, capsys):
     trained(tmp_path / "bce.safetensors")
     trained(tmp_path / "bce.safetensors")
