@@ -123,7 +123,7 @@ def check_different(path: str | Path, others: Sequence[str | Path]) -> None:
             raise CheckFailed(f"{path} and {other} hold the same {what}. Each loss needs a run of its own.")
 
 
-def _before(path: str | Path) -> list[Path]:
+def earlier_runs(path: str | Path) -> list[Path]:
     """The runs on the same images that come before this one in the assignment."""
     name = Path(path).stem
     return [Path(path).with_stem(other) for other in IN_ORDER[: IN_ORDER.index(name)]] if name in IN_ORDER else []
@@ -143,7 +143,7 @@ def check_honest(path: str | Path) -> str:
     Returns one line: what was compared, or that the run's images are not on this machine.
     """
     run = _run(path)
-    check_different(path, _before(path))
+    check_different(path, earlier_runs(path))
     try:
         measured = _measured_once(str(path), run.path.stat().st_mtime_ns)
     except DataUnavailable as error:
@@ -170,7 +170,7 @@ def quality(path: str | Path) -> Quality:
     """Full, half or no points for 80 %, 40 % or less of the way from the mean image to the reference run."""
     run, name = _run(path), Path(path).stem
     try:
-        check_different(path, _before(path))
+        check_different(path, earlier_runs(path))
     except CheckFailed as error:
         return Quality(0.0, str(error))
     try:

@@ -173,6 +173,11 @@ def weights_correlation(a: Run, b: Run) -> float:
     return _correlation(a.model, b.model)
 
 
+def matrices(model: nn.Module) -> Tensor:
+    """All weights in one row, without biases and norms, which start alike in every network."""
+    return torch.cat([weights.detach().flatten().double() for weights in model.parameters() if weights.dim() > 1])
+
+
 def mean_image_errors(train: Tensor, test: Tensor) -> tuple[float, float]:
     """bce and sse per test image of the laziest model: the training set's mean image for everybody."""
     x, x_hat = to_unit(test), to_unit(train).mean(dim=0, keepdim=True).clamp(1e-6, 1 - 1e-6)
@@ -223,10 +228,5 @@ def _all_unfinished(path: Path) -> list[Path]:
 
 
 def _correlation(a: nn.Module, b: nn.Module) -> float:
-    one, other = _matrices(a), _matrices(b)
+    one, other = matrices(a), matrices(b)
     return torch.corrcoef(torch.stack([one, other]))[0, 1].item() if one.shape == other.shape else 0.0
-
-
-def _matrices(model: nn.Module) -> Tensor:
-    """All weights in one row, without biases and norms, which start alike in every network."""
-    return torch.cat([weights.detach().flatten().double() for weights in model.parameters() if weights.dim() > 1])

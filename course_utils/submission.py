@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from course_utils.checkpoints import CheckpointError, read_facts
 from course_utils.checks import CheckFailed
-from course_utils.run_checks import check_different, check_own, check_whole
+from course_utils.run_checks import check_different, check_own, check_whole, earlier_runs
 from course_utils.runs import read_run
 from course_utils.runtime import course_root
 
@@ -439,7 +439,7 @@ def _about_run(folder: Path, name: str, reference: dict[str, Json], own: int | N
             yield Finding(COSTLY, f"The run {shown}{gone} is damaged: {reason} Delete the file first.")
         except CheckFailed as error:
             reason = str(error).replace(f"{path.parent}{os.sep}", "runs/")
-            cure = "" if "elete" in reason else f" Delete {shown}. {again}"
+            cure = "" if "delete" in reason.lower() else f" Delete {shown}. {again}"
             yield Finding(COSTLY, f"The run {shown}{worth} will lose points: {reason}{cure}")
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
@@ -458,11 +458,10 @@ def _worth_of_run(name: str, reference: dict[str, Json]) -> tuple[str, str]:
 
 def _check_contents(path: Path, own: int | None) -> None:
     """CheckFailed where marking will say so too, as far as that needs none of the images."""
-    names = list(RUNS)
     check_whole(path, EPOCHS[path.stem])
     if own is not None:
         check_own(path, own)
-    check_different(path, [path.with_stem(other) for other in names[: names.index(path.stem)]])
+    check_different(path, earlier_runs(path))
 
 
 def _about_numbers(folder: Path) -> Iterator[Finding]:

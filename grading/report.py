@@ -28,7 +28,7 @@ from tqdm.auto import tqdm
 
 from course_utils.checkpoints import read_facts
 from course_utils.run_checks import UNVERIFIED
-from course_utils.runs import CommonMeasures, Run, read_run
+from course_utils.runs import CommonMeasures, Run, matrices, read_run
 from course_utils.submission import FATAL, findings
 from grading.course import ASSIGNMENT, CHECKOUT, api, configuration
 
@@ -223,10 +223,9 @@ def _sketches(root: Path) -> Iterator[Sketch]:
     for student, path in _run_files(root):
         try:
             run = read_run(path)
-            matrices = [weights.detach() for weights in run.model.parameters() if weights.dim() > 1]
-            weights = torch.cat([matrix.flatten() for matrix in matrices])
-            some = weights[:: max(1, len(weights) // SKETCH)].double()
-            digest, shapes = hashlib.sha256(_bytes(run)).hexdigest(), tuple(matrix.shape for matrix in matrices)
+            weights = matrices(run.model)
+            some = weights[:: max(1, len(weights) // SKETCH)]
+            digest, shapes = hashlib.sha256(_bytes(run)).hexdigest(), tuple(w.shape for w in run.model.parameters())
             yield Sketch(student, path.name, digest, shapes, some, _epochs(run))
         except Exception:  # whatever is in that file: marking says so, and this is about the others
             continue
