@@ -44,7 +44,7 @@ ALLOWED = {
     "assignment.answers": "exercises",
     "assignment.runs": "batching checkpoints data files latent models objectives runtime training",
     "assignment.run_checks": (
-        "assignment.plan assignment.answers assignment.runs batching checkpoints data latent models sources"
+        "assignment.plan assignment.answers assignment.runs batching checkpoints data latent models sources training"
     ),
     "assignment.submission": (
         "assignment.plan assignment.answers assignment.run_checks assignment.runs checkpoints runtime"
@@ -53,7 +53,9 @@ ALLOWED = {
 GRADING = {
     "": "",
     "__main__": "run",
-    "course": "",
+    "warm_parent": "",
+    "warm_kernel": "",
+    "course": "warm_kernel",
     "release": "course",
     "alike": "course",
     "report": "alike course",
