@@ -55,14 +55,14 @@ def test_no_kernel_sees_what_another_one_changed_or_drew(tmp_path):
 
 
 def test_a_loop_is_interrupted_and_the_kernel_and_its_children_end(tmp_path):
-    loop = "import os; print(os.getpid()); os.system('sleep 600 & echo $!')\nwhile True: pass"
+    loop = "import os, subprocess\nprint(os.getpid(), subprocess.Popen(['sleep', '600']).pid)\nwhile True: pass"
     (first, second) = executed(WarmExecute, [loop, "print('goes on')"], tmp_path, timeout=2)
     assert first[-1].ename in ("KeyboardInterrupt", "CellTimeoutError") and text(second) == "goes on\n"
     pids = [int(word) for word in text(first).split()]
     deadline = time.monotonic() + 30
     while any(running(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert pids and not any(running(pid) for pid in pids)
+    assert len(pids) == 2 and not any(running(pid) for pid in pids)
 
 
 def running(pid):
