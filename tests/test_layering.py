@@ -26,7 +26,7 @@ ALLOWED = {
     "latent": {"batching"},
     "widgets": {"plotting"},
     "pretrained": {"checkpoints", "models", "runtime"},
-    "training": {"batching", "checkpoints"},
+    "training": {"batching", "checkpoints", "runtime"},
     "checks": {"exercises"},
     "submission": {"checkpoints", "checks", "run_checks", "runs", "runtime"},
     "runs": {
