@@ -101,12 +101,12 @@ def test_fit_lowers_the_loss_of_a_vae_and_reports_both_parts():
     model = small_vae()
     before = evaluate(model, IMAGES, negative_elbo)
     history = fit(
-        model, IMAGES, negative_elbo, epochs=20, generator=dice(), test_images=IMAGES, learning_rate=1e-2, **QUIET
+        model, IMAGES, negative_elbo, epochs=60, generator=dice(), test_images=IMAGES, learning_rate=1e-2, **QUIET
     )
     after = evaluate(model, IMAGES, negative_elbo)
-    assert after["loss"] < 0.95 * before["loss"]
+    assert after["loss"] < 0.9 * before["loss"]
     assert after == history.test[-1]
-    assert [set(losses) for losses in history.train] == [{"loss", "nll", "kl"}] * 20
+    assert [set(losses) for losses in history.train] == [{"loss", "nll", "kl"}] * 60
     assert not model.training
 
 
@@ -257,8 +257,8 @@ def test_an_unknown_precision_in_the_environment_is_refused_in_words(monkeypatch
 def test_either_precision_lowers_the_loss_in_float32_weights(precision):
     model = small_vae()
     before = evaluate(model, IMAGES, negative_elbo)["loss"]
-    fit(model, IMAGES, negative_elbo, epochs=20, generator=dice(), learning_rate=1e-2, precision=precision, **QUIET)
-    assert evaluate(model, IMAGES, negative_elbo)["loss"] < 0.95 * before
+    fit(model, IMAGES, negative_elbo, epochs=60, generator=dice(), learning_rate=1e-2, precision=precision, **QUIET)
+    assert evaluate(model, IMAGES, negative_elbo)["loss"] < 0.9 * before
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
