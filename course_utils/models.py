@@ -53,8 +53,8 @@ def start_for_relu(layers: nn.Module) -> None:
 class Encoder(nn.Module):
     """3x3 convolutions of stride 2, one hidden layer, two heads: (n, c, h, w) -> mu, logvar, each (n, d).
 
-    It starts with logvar = -3 for every image. From PyTorch's own start the KL silences most hidden units, for good,
-    within the first fifty steps of Adam.
+    It starts with mu near 0 and logvar = -3 for every image. From PyTorch's own start, Adam silences most hidden units
+    within its first fifty steps, and they stay silent.
     """
 
     def __init__(self, image_shape: ImageShape, channels: tuple[int, ...], hidden: int, latent_dim: int) -> None:
@@ -69,6 +69,7 @@ class Encoder(nn.Module):
         self.logvar = nn.Linear(hidden, latent_dim)
         start_for_relu(self.convolutions)
         start_for_relu(self.hidden)
+        nn.init.normal_(self.mu.weight, std=0.005)
         nn.init.zeros_(self.logvar.weight)
         nn.init.constant_(self.logvar.bias, -3.0)
 

@@ -129,7 +129,7 @@ class _Run:
             return ConstantLR(self.optimizer, factor=1.0)
         steps = self.settings["epochs"] * self.steps_per_epoch
         rate = self.settings["learning_rate"]
-        return OneCycleLR(self.optimizer, max_lr=rate, total_steps=steps, cycle_momentum=False)
+        return OneCycleLR(self.optimizer, max_lr=rate, total_steps=steps, pct_start=0.15, cycle_momentum=False)
 
     def epoch(self, images: Tensor, test_images: Tensor | None, bar: tqdm) -> None:
         """One pass over the images; its noise depends on the generator alone, so a resumed run repeats it exactly."""
