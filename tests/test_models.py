@@ -51,14 +51,15 @@ def test_the_encoder_keeps_the_size_of_a_signal_through_its_layers():
     assert 0.3 < ratio < 3  # the borders' zeros take some; PyTorch's own start leaves a hundredth
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_most_hidden_units_outlive_the_first_hundred_steps(seed):
+@pytest.mark.parametrize("seed", [0, 1])
+def test_most_hidden_units_outlive_the_first_sixty_steps(seed):
     torch.manual_seed(seed)
-    model, images = ConvVAE(), load("mnist", "train", "bundled").images[:1_280]
-    fit(model, images, negative_elbo, epochs=10, generator=torch.Generator().manual_seed(seed), progress=False)
+    model, images = ConvVAE(), load("mnist", "train", "bundled").images[:640]
+    gently = {"epochs": 12, "learning_rate": 3e-4, "schedule": "constant", "progress": False}
+    fit(model, images, negative_elbo, generator=torch.Generator().manual_seed(seed), **gently)
     with torch.no_grad():
         alive = model.encoder.features(to_unit(images)).amax(dim=0) > 0
-    assert alive.float().mean() > 0.35  # seen .44 to .48; .23 to .27 from PyTorch's own start
+    assert alive.float().mean() > 0.6  # seen .88 and .89; .21 and .25 from PyTorch's own start
 
 
 def test_lecture_l2_network_has_its_sizes_and_no_norm_in_the_last_blocks():
