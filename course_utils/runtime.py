@@ -14,6 +14,7 @@ import torch
 T = TypeVar("T")
 
 PROFILES = ("quick", "full")
+PRECISIONS = ("auto", "float32", "bfloat16")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc, malloc.h
 _definitions: list[torch.library.Library] = []  # a Library withdraws its operators when it is garbage-collected
 
@@ -23,6 +24,14 @@ def profile() -> str:
     name = os.environ.get("COURSE_PROFILE") or "quick"
     if name not in PROFILES:
         raise ValueError(f"COURSE_PROFILE must be one of {', '.join(PROFILES)}; it is {name!r}. Unset it for quick.")
+    return name
+
+
+def precision() -> str:
+    """`COURSE_PRECISION`: "auto" (default; bfloat16 where the processor computes in it), "float32" or "bfloat16"."""
+    name = os.environ.get("COURSE_PRECISION") or "auto"
+    if name not in PRECISIONS:
+        raise ValueError(f"COURSE_PRECISION must be one of {', '.join(PRECISIONS)}; it is {name!r}. Unset it for auto.")
     return name
 
 

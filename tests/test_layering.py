@@ -25,7 +25,7 @@ ALLOWED = {
     "models": "objectives",
     "latent": "batching",
     "widgets": "plotting",
-    "training": "batching checkpoints",
+    "training": "batching checkpoints runtime",
     "pretrained": "checkpoints models runtime",
     "data": "sources drawn_faces runtime",
     "train": "checkpoints data files models objectives runtime sources training",

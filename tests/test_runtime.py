@@ -96,6 +96,22 @@ def test_an_unknown_profile_is_refused_in_words(monkeypatch):
         runtime.profile()
 
 
+def test_the_precision_is_auto_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.delenv("COURSE_PRECISION", raising=False)
+    assert runtime.precision() == "auto"
+    for name in ("auto", "float32", "bfloat16"):
+        monkeypatch.setenv("COURSE_PRECISION", name)
+        assert runtime.precision() == name
+    monkeypatch.setenv("COURSE_PRECISION", "")
+    assert runtime.precision() == "auto"
+
+
+def test_an_unknown_precision_is_refused_in_words(monkeypatch):
+    monkeypatch.setenv("COURSE_PRECISION", "half")
+    with pytest.raises(ValueError, match="^COURSE_PRECISION must be one of auto, float32, bfloat16; it is 'half'"):
+        runtime.precision()
+
+
 def test_one_seed_repeats_all_three_random_sources():
     import random
 
