@@ -26,7 +26,7 @@ run: .venv  ## execute the lessons into build/lessons; PROFILE=quick|full, LESSO
 test: .venv  ## check style, unit tests and every lesson against its stored outputs, without the network
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
-	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q
+	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q --durations=15
 
 lab: .venv  ## open the lessons in JupyterLab; FOLDER=assignments/assignment4 opens the assignment
 	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir="$(FOLDER)" $(LABFLAGS)
