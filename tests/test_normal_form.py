@@ -66,7 +66,9 @@ def figure() -> NotebookNode:
 
 RESTORABLE: dict[str, Callable[[NotebookNode], None]] = {
     "notebook metadata": lambda nb: nb.metadata.update(papermill={"duration": 1.5}),
-    "kernel's": lambda nb: nb.metadata.kernelspec.update(name="my-env"),
+    "JupyterLab with Python 3": lambda nb: nb.metadata.kernelspec.update(name="my-env"),
+    "are not those of JupyterLab": lambda nb: nb.metadata.update(language_info={"name": "python"}),
+    "metadata are not those": lambda nb: nb.metadata.language_info.update(version="4"),
     "not stored": lambda nb: nb.cells[1].metadata.update(execution={"iopub.execute_input": "2026-01-01T00:00:00Z"}),
     "tags are not sorted": lambda nb: nb.cells[3].metadata.update(tags=["b", "a"]),
     "or its tags": lambda nb: nb.cells[1].metadata.update(tags=[]),
@@ -151,6 +153,13 @@ def test_what_the_grader_needs_is_kept() -> None:
     nb.cells[1].metadata = nbformat.from_dict({"nbgrader": {"grade": True}, "deletable": False, "editable": False})
     nb.cells[3].metadata.jupyter = {"source_hidden": True}
     assert normalise(nb) == nb
+
+
+def test_any_version_of_python_may_have_run_it() -> None:
+    nb = lesson()
+    nb.metadata.language_info.version = "3.13.1"
+    assert problems(nb, LESSON) == []
+    assert normalise(nb).metadata.language_info.version == "3.13.1"
 
 
 def test_other_notebooks_need_neither_execution_nor_the_budget() -> None:
