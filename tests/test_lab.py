@@ -43,9 +43,10 @@ def test_another_folder_is_opened_as_it_is(started: list[list[str]], tmp_path: P
     assert not (tmp_path / "work").exists()
 
 
-def test_instructors_get_the_course_and_nbgraders_tools(started: list[list[str]]) -> None:
+def test_instructors_get_the_course_and_nbgraders_tools(started: list[list[str]], tmp_path: Path) -> None:
     assert lab.main(["--teach"]) == 0
     assert "--LabApp.default_url=/lab/tree/docs/instructors.md" in started[0]
+    assert f"--Exchange.root={tmp_path / 'exchange'}" in started[0] and (tmp_path / "exchange").is_dir()
     assert os.environ["JUPYTER_CONFIG_PATH"] == str(lab.LABCONFIG / "teach")
 
 

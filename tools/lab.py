@@ -15,6 +15,7 @@ from tools import start_page, working_copy
 from tools.normal_form import ROOT
 
 LABCONFIG = ROOT / "labconfig"
+EXCHANGE = "exchange"  # formgrader warns where there is none; nbgrader_config.py may name another
 NO_ENTRY = "You may not write %s: copy this folder to one of your own, then run again there."
 ROOT_SENTENCE = (
     "You are root, and JupyterLab does not start for root unless it is told to: in a container, add "
@@ -37,13 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(NO_ENTRY % error.filename, file=sys.stderr)
         return 1
     set_environment(args.teach)
-    LabApp.launch_instance([*settings(folder, first), *flags])
+    exchange = [f"--Exchange.root={folder / EXCHANGE}"] if args.teach else []
+    LabApp.launch_instance([*settings(folder, first), *exchange, *flags])
     return 0
 
 
 def place(teach: bool, folder: Path | None, root: Path = ROOT) -> tuple[Path, str]:
     """The folder to open and the page to begin with, "" for none; a student's working copy is brought up to date."""
     if teach:
+        (root / EXCHANGE).mkdir(exist_ok=True)
         return root, "docs/instructors.md"
     if folder:
         return folder.resolve(), ""
