@@ -38,13 +38,13 @@ teach: .venv  ## open the course in JupyterLab with nbgrader's tools, for markin
 	@$(BIN)/python -m tools.lab --teach $(LABFLAGS)
 
 check-submission: .venv  ## say what would cost points in your assignment for no good reason; FILE=notebook or its folder
-	@$(BIN)/python -m course_utils.submission "$(FILE)"
+	@$(BIN)/python -m course_utils.assignment.submission "$(FILE)"
 
 release: .venv  ## make assignments/assignment4 from solutions/assignment4, and enter its points into the gradebook
 	@$(BIN)/python -m grading.release
 
 grade: .venv  ## mark what is new in submitted/, and print a table with what a person should look at
-	@$(BIN)/python -m grading.report
+	@$(BIN)/python -m grading
 
 store: .venv  ## execute the lessons in full on real data and keep the outputs in notebooks/; LESSONS as above
 	@$(BIN)/python -m tools.lessons store $(LESSONS)

@@ -13,8 +13,9 @@ from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 
 from grading.course import configuration
-from tools.maths import TEMPLATES, mathml, page
+from tools.maths import TEMPLATES, mathml
 from tools.normal_form import ROOT, read
+from tools.page import html
 
 NOTEBOOKS = sorted([*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("assignments/*/*.ipynb")])
 FETCHED = re.compile(r"<(?:script|img|iframe|link)[^>]*(?:src|href)=\"(?:https?:)?//[^\"]+\"")
@@ -90,10 +91,10 @@ def test_every_formula_of_the_course_is_shown(path):
 
 
 def test_a_page_shows_prose_and_values_as_formulas_and_fetches_nothing():
-    html = page(notebook(), "formulas")
-    assert html.count("<math") == 3 and "𝒩" in html
-    assert "\\mathcal" not in html and "\\frac" not in html
-    assert "mathjax/" not in html.lower() and not FETCHED.search(html)
+    page = html(notebook(), "formulas")
+    assert page.count("<math") == 3 and "𝒩" in page
+    assert "\\mathcal" not in page and "\\frac" not in page
+    assert "mathjax/" not in page.lower() and not FETCHED.search(page)
 
 
 @pytest.mark.parametrize("template", ["feedback", "formgrade"])
@@ -107,8 +108,8 @@ def test_the_pages_of_nbgrader_show_formulas_and_fetch_no_mathjax(template, tmp_
     names = dict.fromkeys(("notebook", "student", "assignment", "submission_id", "base_url"), "a")
     numbers = dict.fromkeys(("index", "total", "score", "max_score", "late_penalty"), 0)
     facts = names | numbers | {"tests": {}, "comments": {}}
-    html = HTMLExporter(config=config).from_notebook_node(nb, {"nbgrader": facts} | facts)[0]
-    assert html.count("<math") == 3
-    assert "mathjax/" not in html.lower()
+    page = HTMLExporter(config=config).from_notebook_node(nb, {"nbgrader": facts} | facts)[0]
+    assert page.count("<math") == 3
+    assert "mathjax/" not in page.lower()
     assert TEMPLATES.joinpath("base", "mathjax.html.j2").read_text(encoding="utf-8").count("window.MathJax") == 1
-    assert "window.MathJax" in html  # formgrader's script asks it to say when it is done
+    assert "window.MathJax" in page  # formgrader's script asks it to say when it is done

@@ -23,8 +23,8 @@ import papermill
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
-from tools.maths import page
 from tools.normal_form import ROOT, normalise, write
+from tools.page import html
 
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "build" / "lessons"
@@ -215,7 +215,7 @@ def _run_one(lesson: Path, build: Path, *, bar: bool = True) -> Outcome:
     outcome, nb = execute(lesson, build, bar=bar)
     if nb:
         write(nb, build / lesson.name)
-        (build / lesson.name).with_suffix(".html").write_text(page(nb, lesson.stem), encoding="utf-8")
+        (build / lesson.name).with_suffix(".html").write_text(html(nb, lesson.stem), encoding="utf-8")
     return outcome
 
 

@@ -1,4 +1,4 @@
-"""Formulas as MathML, so that a page shows them by itself: `page` for a lesson, the two others for nbgrader's pages."""
+"""Formulas as MathML, so that a page shows them by itself: EXPORT is what nbconvert's HTMLExporter is told."""
 
 import copy
 import html
@@ -13,7 +13,6 @@ from xml.etree.ElementTree import Element, tostring
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from latex2mathml.converter import convert_to_element
-from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
@@ -100,12 +99,8 @@ def _with_latex(cell: NotebookNode) -> Iterator[dict[str, str]]:
     return (output.data for output in cell.get("outputs", []) if "text/latex" in output.get("data", {}))
 
 
-def page(nb: NotebookNode, title: str) -> str:
-    """A notebook as an HTML page that needs no network."""
-    exporter = HTMLExporter(
-        filters={"markdown2html": markdown2html},
-        preprocessors=[LatexOutputs],
-        extra_template_basedirs=[str(TEMPLATES)],
-        require_js_url="",
-    )
-    return exporter.from_notebook_node(nb, {"metadata": {"name": title}})[0]
+EXPORT = {
+    "filters": {"markdown2html": markdown2html},
+    "preprocessors": [LatexOutputs],
+    "extra_template_basedirs": [str(TEMPLATES)],
+}
