@@ -79,6 +79,9 @@ RESTORABLE: dict[str, Callable[[NotebookNode], None]] = {
     "trailing whitespace": lambda nb: nb.cells[1].update(source="print('two')  "),
     "blank lines": lambda nb: nb.cells[0].update(source="# Sums\n\n"),
     "widget": lambda nb: nb.cells[1].outputs.append(new_output("display_data", {normal_form.WIDGET: {}})),
+    "a progress bar": lambda nb: nb.cells[1].outputs.append(
+        new_output("display_data", {"text/plain": "100%"}, metadata={"progress-bar": True})
+    ),
     "stderr": lambda nb: nb.cells[1].outputs.append(new_output("stream", name="stderr", text="100%|###| 3/3")),
     "one stream": lambda nb: nb.cells[1].outputs.append(new_output("stream", name="stdout", text="three\n")),
     "full colour": lambda nb: nb.cells[1].outputs.append(figure()),

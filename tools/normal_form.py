@@ -131,7 +131,12 @@ def _whitespace(nb: NotebookNode) -> None:
 
 def _transient_outputs(nb: NotebookNode) -> None:
     for cell in _code(nb):
-        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr" and WIDGET not in o.get("data", {})]
+        cell.outputs = [output for output in cell.outputs if not _is_transient(output)]
+
+
+def _is_transient(output: NotebookNode) -> bool:
+    widget = WIDGET in output.get("data", {}) or "progress-bar" in output.get("metadata", {})
+    return widget or output.get("name") == "stderr"
 
 
 def _streams(nb: NotebookNode) -> None:
