@@ -1,4 +1,4 @@
-"""What a reader sees in a real browser, offline; skipped without Playwright or Chromium, which the course does not need."""
+"""What a reader sees in a real browser, offline; skipped where Playwright or Chromium is missing."""
 
 import os
 import shutil

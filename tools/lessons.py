@@ -33,7 +33,7 @@ PAPERMILL = {
     "language": "python",
     "extra_arguments": ["--IPKernelApp.log_level=ERROR"],  # a notice about loopback ports is nothing to read each time
 }
-MOST_AT_A_TIME = 4  # each takes up to 1.5 GB of memory
+MOST_AT_A_TIME = 4  # with more of them, memory would be short before cores are
 COLUMNS = ("lesson", "seconds", "data", "headline")
 
 
