@@ -73,6 +73,14 @@ def test_a_folder_that_may_not_be_written_gets_a_sentence(
     )
 
 
+def test_a_setting_that_is_none_gets_its_sentence(
+    started: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COURSE_PROFILE", "fast")
+    assert lab.main([]) == 1 and not started
+    assert capsys.readouterr().err.startswith("COURSE_PROFILE must be one of quick, full")
+
+
 def test_the_start_page_leads_to_every_lesson_in_order_with_what_it_says_of_itself() -> None:
     page = start_page.page()
     links = re.findall(r"\]\(([^)]+\.ipynb)\)", page)

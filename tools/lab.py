@@ -37,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PermissionError as error:
         print(NO_ENTRY % error.filename, file=sys.stderr)
         return 1
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
     set_environment(args.teach)
     exchange = [f"--Exchange.root={folder / EXCHANGE}"] if args.teach else []
     LabApp.launch_instance([*settings(folder, first), *exchange, *flags])
