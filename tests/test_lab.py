@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.colours import contrast
 from tools import lab, start_page
 from tools.normal_form import ROOT, read
 from tools.working_copy import sources
@@ -126,3 +127,18 @@ def test_students_see_none_of_nbgraders_buttons_and_instructors_see_formgrader()
         student
     )
     assert "@jupyter/nbgrader:formgrader" not in teacher
+
+
+def test_boxes_are_readable_in_the_dark_theme() -> None:
+    style = (lab.LABCONFIG / "custom" / "custom.css").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^  ([a-z-]+): #(\w{6});", style, flags=re.MULTILINE))
+    text, paper = found["color"], found["background-color"]
+    assert contrast(bytes.fromhex(text), bytes.fromhex(paper)) >= 4.5
+    link = bytes.fromhex("64b5f6")  # of JupyterLab's dark theme
+    assert contrast(link, bytes.fromhex(paper)) >= 4.5
+    assert 2.6 < contrast(bytes.fromhex("0097a7"), bytes.fromhex("b2ebf2")) < 2.8  # as JupyterLab has it
+
+
+@pytest.mark.parametrize(("first", "second", "expected"), [("000000", "ffffff", 21), ("777777", "ffffff", 4.48)])
+def test_contrast_is_that_of_the_standard(first: str, second: str, expected: float) -> None:
+    assert contrast(bytes.fromhex(first), bytes.fromhex(second)) == pytest.approx(expected, abs=0.01)
