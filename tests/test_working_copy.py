@@ -156,6 +156,8 @@ def test_afresh_sets_ones_own_aside(course: Course) -> None:
         assert expected in sentence
         assert text(course.work / LESSON) == "first"
     assert text(course.work / "02_kl (mine).ipynb") == "mine"
+    (course.work / LESSON).unlink()
+    assert start_afresh(["2"], course.root, course.work) == [f"02_kl: {LESSON} is as it came."]
     start_afresh([ASSIGNMENT], course.root, course.work)
     assert (course.work / "assignment4 (mine)" / "assignment4.ipynb").exists()
 

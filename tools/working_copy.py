@@ -61,10 +61,11 @@ def start_afresh(names: Iterable[str], root: Path = ROOT, work: Path = WORK) -> 
     given, sentences = _given(work), []
     for source in [_named(name, sources(root)) for name in names]:
         copy = work / source.name
+        aside = _free_name(copy, "mine", {}, source)
+        yours = f"yours is now {aside.name}, and " if copy.exists() else ""
         if copy.exists():
-            aside = _free_name(copy, "mine", {}, source)
             copy.rename(aside)
-            sentences.append(f"{source.stem}: yours is now {aside.name}, and {copy.name} is as it came.")
+        sentences.append(f"{source.stem}: {yours}{copy.name} is as it came.")
         given.pop(source.name, None)
     work.mkdir(exist_ok=True)
     _write(json.dumps(given, indent=1, sort_keys=True), work / GIVEN)
