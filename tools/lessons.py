@@ -185,11 +185,12 @@ def _like_parent(environment: dict[str, str]) -> None:
 
 @contextmanager
 def _ended_on_interrupt() -> Iterator[None]:
+    """Kill the workers on Ctrl-C, as nbclient catches gentler signals; a kernel ends itself when its parent is gone."""
     try:
         yield
     except KeyboardInterrupt:
         for worker in active_children():
-            worker.terminate()
+            worker.kill()
         raise
 
 
