@@ -41,7 +41,12 @@ def budget(*, quick: T, full: T) -> T:
 
 
 def seed_everything(seed: int) -> torch.Generator:
-    """Seed torch, NumPy and Python, and return a CPU generator with the same seed to pass on."""
+    """Seed torch, NumPy and Python, and return a CPU generator with the same seed to pass on.
+
+    ValueError unless the seed is a whole number from 0 to 2**32 - 1.
+    """
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise ValueError(f"SEED must be a whole number from 0 to {2**32 - 1}, got {seed!r}. Set it in the parameters.")
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

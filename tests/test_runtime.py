@@ -122,6 +122,12 @@ def test_one_seed_repeats_all_three_random_sources():
     assert draws() == draws()
 
 
+@pytest.mark.parametrize("seed", ["abc", "3", -1, 2**32, 1.0, True, None])
+def test_a_seed_that_is_none_is_refused_in_words(seed):
+    with pytest.raises(ValueError, match=r"SEED must be a whole number from 0 to 4294967295, got .*Set it in"):
+        runtime.seed_everything(seed)
+
+
 def test_device_is_the_cpu_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert runtime.device().type == "cpu"
