@@ -11,9 +11,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 INLINE = "module://matplotlib_inline.backend_inline"
-WARM = (  # but not INLINE, which on import looks for the kernel that it draws in
+WARM = (  # nothing that looks on import for the kernel it runs in: no INLINE, no ipywidgets, no tqdm.auto, no course
     *("IPython.core.completer", "ipykernel.ipkernel", "ipykernel.kernelapp", "ipykernel.zmqshell"),
-    *("course_utils.assignment.submission", "matplotlib.pyplot", "pandas", "sklearn.datasets", "torch.distributions"),
+    *("matplotlib.pyplot", "pandas", "safetensors.torch", "sklearn.datasets", "torch._dynamo", "torch.distributions"),
 )
 
 
