@@ -10,6 +10,7 @@ ALLOWED = {
     "__init__": {"runtime"},
     "runtime": set(),
     "files": set(),
+    "flip_book": set(),
     "batching": set(),
     "exercises": set(),
     "objectives": set(),
