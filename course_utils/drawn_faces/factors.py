@@ -1,6 +1,7 @@
 """What a drawn face is made of: its factors, how they are drawn at random, and the attributes that follow from them."""
 
 from dataclasses import dataclass, fields, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +13,8 @@ HAIR_COLOURS = ("black", "brown", "blond", "gray", "red")
 EYE_COLOURS = ("brown", "blue", "green", "hazel")
 GLASSES = ("none", "round", "square")
 YAW_DEGREES = 23
+SPLIT_SEEDS = {"train": 0, "test": 1}
+SPLIT_SIZES = {"train": 6000, "test": 1000}
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,12 @@ def sample_factors(n: int, seed: int, *, correlated: bool = True) -> FaceFactors
         "light": rng.uniform(-1, 1, n),
     }
     return FaceFactors(**uniform)
+
+
+@cache
+def split_factors(split: str) -> FaceFactors:
+    """The factors of the bundled faces, "train" (6,000) or "test" (1,000)."""
+    return sample_factors(SPLIT_SIZES[split], SPLIT_SEEDS[split])
 
 
 def attributes(factors: FaceFactors) -> tuple[np.ndarray, tuple[str, ...]]:
