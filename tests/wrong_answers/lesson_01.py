@@ -42,7 +42,11 @@ WRONG = [
     cubic("return torch.autograd.grad(z**3, (mu, sigma))", "line 3: .*raises RuntimeError"),
     cubic("return 3 * z, 3 * z * eps", "is too (large|small)", specific=False),
     cubic("return 3 * sigma**2 + 0 * eps, 3 * sigma**2 * eps", "the same whatever `mu` may be"),
-    Wrong("try-cubic", "def cubic_gradients(z, eps):\n    return 3 * z**2, 3 * z**2 * eps\n", "keep the function's first line"),
+    Wrong(
+        "try-cubic",
+        "def cubic_gradients(z, eps):\n    return 3 * z**2, 3 * z**2 * eps\n",
+        "keep the function's first line",
+    ),
     baseline("return 14.0", "the same whatever `b` may be"),
     baseline("estimate = (L - b) * nodes\n    return gaussian_mean(estimate**2)", "subtract the square of the mean"),
     baseline(
