@@ -42,8 +42,20 @@ def check_latents(z: Tensor, latent_dim: int) -> None:
         )
 
 
+def start_for_relu(layers: nn.Module) -> None:
+    """Draw the weights from N(0, 2 / inputs) and clear the biases: the signal keeps its size.  [He et al. 2015]"""
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
 class Encoder(nn.Module):
-    """3x3 convolutions of stride 2, one hidden layer, two heads: (n, c, h, w) -> mu, logvar, each (n, d)."""
+    """3x3 convolutions of stride 2, one hidden layer, two heads: (n, c, h, w) -> mu, logvar, each (n, d).
+
+    It starts with mu near 0 and logvar = -3 for every image. From PyTorch's own start, Adam silences most hidden units
+    within its first fifty steps, and they stay silent.
+    """
 
     def __init__(self, image_shape: ImageShape, channels: tuple[int, ...], hidden: int, latent_dim: int) -> None:
         super().__init__()
@@ -55,6 +67,11 @@ class Encoder(nn.Module):
         self.hidden = nn.Sequential(nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU())
         self.mu = nn.Linear(hidden, latent_dim)
         self.logvar = nn.Linear(hidden, latent_dim)
+        start_for_relu(self.convolutions)
+        start_for_relu(self.hidden)
+        nn.init.normal_(self.mu.weight, std=0.005)
+        nn.init.zeros_(self.logvar.weight)
+        nn.init.constant_(self.logvar.bias, -3.0)
 
     def features(self, x: Tensor) -> Tensor:
         return self.hidden(self.convolutions(x))
