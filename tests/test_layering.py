@@ -46,6 +46,10 @@ ALLOWED = {
     "assignment.run_checks": (
         "assignment.plan assignment.answers assignment.runs batching checkpoints data latent models sources"
     ),
+    "assignment.outputs": "assignment.runs batching",
+    "assignment.truths": "assignment.plan",
+    "assignment.questions": "assignment.plan assignment.answers assignment.truths models",
+    "assignment.run_questions": ("assignment.plan assignment.answers assignment.outputs assignment.run_checks data"),
     "assignment.submission": (
         "assignment.plan assignment.answers assignment.run_checks assignment.runs checkpoints runtime"
     ),
