@@ -32,7 +32,7 @@ lab: .venv  ## open the lessons in JupyterLab; FOLDER=assignments/assignment4 op
 	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir="$(FOLDER)" $(LABFLAGS)
 
 check-submission: .venv  ## say what would cost points in your assignment for no good reason; FILE=notebook or its folder
-	@$(BIN)/python -m course_utils.assignment.submission "$(FILE)"
+	@$(BIN)/python -m course_utils.assignment.submission "$(FILE)" || test $$? -eq 1  # 1: it has said what would cost
 
 release: .venv  ## make assignments/assignment4 from solutions/assignment4, and enter its points into the gradebook
 	@$(BIN)/python -m grading.release

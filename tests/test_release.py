@@ -68,7 +68,7 @@ def test_nothing_else_gives_an_answer_away():
         assert set(cell.metadata) <= {"nbgrader", "deletable", "editable", "jupyter"}
         assert not cell.get("outputs")
     listed = json.loads((RELEASED / release.CELLS).read_text())
-    assert {key for entry in listed.values() for key in entry} <= {"kind", "type", "points", "checksum"}
+    assert {key for entry in listed.values() for key in entry} <= {"kind", "type", "points", "heading", "checksum"}
 
 
 def test_the_points_are_forty_by_program_and_ten_by_a_reader():
