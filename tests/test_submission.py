@@ -2,7 +2,10 @@
 
 import copy
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -521,6 +524,17 @@ def test_the_command_line_says_by_its_status_whether_points_are_at_stake(folder,
     assert capsys.readouterr().out.startswith(COSTS)
     assert main([]) == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_make_ends_calmly_where_points_are_at_stake(folder):
+    (folder / "runs" / "bce.safetensors").unlink()
+    recipe = re.search(r"(?m)^check-submission:.*\n\t@(.*)", (ROOT / "Makefile").read_text()).group(1)
+    for made, by in {"$(BIN)/python": f"'{sys.executable}'", "$(FILE)": str(folder), "$$": "$"}.items():
+        recipe = recipe.replace(made, by)
+    ended = subprocess.run(["sh", "-c", recipe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith(COSTS)
+    wrong = recipe.replace(str(folder), '" "')  # two arguments
+    assert subprocess.run(["sh", "-c", wrong], cwd=ROOT, capture_output=True, check=False).returncode
 
 
 # Anything at all
