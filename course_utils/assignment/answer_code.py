@@ -85,7 +85,7 @@ def _known_names(notebook: Mapping[str, Any]) -> dict[str, str]:
 def _tree(cell: Json) -> ast.Module:
     try:
         return python(cell["source"])
-    except SyntaxError:
+    except Exception:  # whatever is in that cell: other findings say so, and this is about the others
         return ast.Module([], [])
 
 
@@ -131,10 +131,11 @@ def _paths(tree: ast.AST, meant: Mapping[str, str]) -> Iterator[str]:
 
 def _dotted(node: ast.AST) -> str:
     """a.b.c of an expression that is one, else nothing."""
-    if isinstance(node, ast.Attribute):
-        inner = _dotted(node.value)
-        return inner and f"{inner}.{node.attr}"
-    return node.id if _is_name(node, ast.Load) else ""
+    attributes: list[str] = []
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(attributes)]) if _is_name(node, ast.Load) else ""
 
 
 def _is_name(node: ast.AST, context: type[ast.expr_context]) -> bool:
