@@ -61,9 +61,10 @@ def returned_number(source: str) -> int | None:
 
 def borrowed(notebook: Mapping[str, Any]) -> dict[str, list[str]]:
     """grade_id -> the course's functions to which this answer leaves its work, itself or through a helper."""
-    known = _known_names(notebook)
+    answers = by_grade_id(notebook)
+    known = {name: path for name, path in _known_names(notebook).items() if name.replace("_", "-") not in answers}
     found = {}
-    for name, cells in by_grade_id(notebook).items():
+    for name, cells in answers.items():
         if cells[0]["cell_type"] == "code" and cells[0]["metadata"]["nbgrader"].get("solution"):
             used = _used(_tree(cells[0]), known)
             found[name] = sorted(path for path in used if path == ASKED_FOR.get(name) or not _is_given(path))
