@@ -17,6 +17,7 @@ ALLOWED = {
     "": "runtime",
     "runtime": "",
     "files": "",
+    "flip_book": "",
     "batching": "",
     "exercises": "",
     "objectives": "",
@@ -46,7 +47,7 @@ ALLOWED = {
     "assignment.answers": "exercises",
     "assignment.runs": "batching checkpoints data files latent models objectives runtime training",
     "assignment.run_checks": (
-        "assignment.plan assignment.answers assignment.runs batching checkpoints data latent models sources"
+        "assignment.plan assignment.answers assignment.runs batching checkpoints data latent models sources training"
     ),
     "assignment.outputs": "assignment.runs batching",
     "assignment.truths": "assignment.plan",
@@ -66,7 +67,9 @@ ALLOWED = {
 GRADING = {
     "": "",
     "__main__": "run",
-    "course": "",
+    "warm_parent": "",
+    "warm_kernel": "",
+    "course": "warm_kernel",
     "release": "course",
     "alike": "course",
     "report": "alike course",
