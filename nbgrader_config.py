@@ -1,6 +1,5 @@
 """Where nbgrader finds this course: the assignment's source in solutions/, what students get in assignments/."""
 
-import secrets
 from pathlib import Path
 
 import nbgrader
@@ -24,7 +23,7 @@ c.ExecutePreprocessor.timeout = 60
 
 # No tag leaves a cell out, for nbgrader gives full points for a test that did not run. And lines on stderr, which
 # libraries and loggers write whatever the answer is, cost nothing: nbgrader would give 0 for them.
-c.Execute.skip_cells_with_tag = f"none,at,all {secrets.token_hex(8)}"
+c.Execute.skip_cells_with_tag = "none,at,all"  # no tag may hold a comma
 c.IgnorePattern.enabled = True
 c.IgnorePattern.pattern = r"[\s\S]"
 

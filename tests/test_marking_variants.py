@@ -283,12 +283,11 @@ def test_a_right_answer_keeps_full_marks(marking, name):
     assert marks.total == 40
 
 
-@pytest.mark.parametrize("tags", [["skip-execution"], ["none,at,all", "skip-execution", ""]], ids=len)
-def test_a_tag_that_skips_tests_earns_nothing(marking, tags):
+def test_a_tag_that_skips_tests_earns_nothing(marking):
     course, _ = marking
     notebook = course.submission({})
     for cell in notebook.cells:
-        cell.metadata["tags"] = tags
+        cell.metadata["tags"] = ["skip-execution", "none", "all"]
     assert course.mark("student", notebook, None).total == 0
 
 

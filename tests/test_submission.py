@@ -323,6 +323,14 @@ def test_nor_may_it_call_the_truth_of_the_check(folder, name, source, path):
     assert f"leaves its work to course_utils.{path}. Write it yourself" in only(told(folder)[0])
 
 
+def test_code_of_any_depth_harms_no_other_finding(folder):
+    deep = "x = a" + 3000 * ".b" + "\ny = " + 3000 * "(" + 3000 * ")"
+    change(folder, lambda nb: nb.cells.append(nbformat.v4.new_code_cell(deep)))
+    change(folder, lambda nb: cell(nb, "kl-per-image").update(source=f"{KL}return a{300 * '.b'}"))
+    change(folder, lambda nb: cell(nb, "blur").update(source=""))
+    assert only(told(folder)[0]).startswith("“In your words: the blur” (4 points) is empty")
+
+
 @pytest.mark.parametrize(
     "source",
     [
