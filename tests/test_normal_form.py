@@ -70,6 +70,7 @@ RESTORABLE: dict[str, Callable[[NotebookNode], None]] = {
     "not stored": lambda nb: nb.cells[1].metadata.update(execution={"iopub.execute_input": "2026-01-01T00:00:00Z"}),
     "tags are not sorted": lambda nb: nb.cells[3].metadata.update(tags=["b", "a"]),
     "or its tags": lambda nb: nb.cells[1].metadata.update(tags=[]),
+    "not folded": lambda nb: nb.cells[3].metadata.update(tags=["hide-input", "self-check"]),
     "papermill injected": lambda nb: nb.cells.insert(
         1, new_code_cell("n = 1", metadata={"tags": ["injected-parameters"]})
     ),
@@ -149,7 +150,9 @@ def test_exceptions_that_are_meant_are_kept() -> None:
 def test_what_the_grader_needs_is_kept() -> None:
     nb = lesson()
     nb.cells[1].metadata = nbformat.from_dict({"nbgrader": {"grade": True}, "deletable": False, "editable": False})
-    nb.cells[3].metadata.jupyter = {"source_hidden": True}
+    nb.cells[3].metadata = nbformat.from_dict(
+        {"jupyter": {"source_hidden": True}, "tags": ["hide-input", "self-check"]}
+    )
     assert normalise(nb) == nb
 
 

@@ -98,6 +98,12 @@ def _cell_metadata(nb: NotebookNode) -> None:
         cell.metadata = nbformat.from_dict(kept)
 
 
+def _folded(nb: NotebookNode) -> None:
+    for cell in _code(nb):
+        if "hide-input" in _tags(cell):
+            cell.metadata.jupyter = {"source_hidden": True}
+
+
 def _injected_cells(nb: NotebookNode) -> None:
     nb.cells = [cell for cell in nb.cells if not {"injected-parameters", "papermill-error-cell-tag"} & set(_tags(cell))]
 
@@ -157,6 +163,7 @@ def _with_palette(png: str) -> str:
 RESTORERS: dict[str, Callable[[NotebookNode], None]] = {
     "it carries notebook metadata beyond the kernel's and the language's name": _notebook_metadata,
     "a cell carries metadata that is not stored, or its tags are not sorted": _cell_metadata,
+    "a cell tagged hide-input is not folded in JupyterLab (jupyter.source_hidden)": _folded,
     "it holds a cell that papermill injected": _injected_cells,
     "a source has trailing whitespace or blank lines at an end": _whitespace,
     "an output is a widget, a progress bar or a stderr stream": _transient_outputs,

@@ -1,0 +1,87 @@
+"""The bank of wrong answers to the lessons' exercises: `lesson_NN.py` holds a list WRONG, `run` tries one."""
+
+import ast
+import io
+import linecache
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A wrong answer, and a regular expression of the sentence that its self-check must print.
+
+    `specific` says whether that sentence names the mistake; where it is False it merely says that something is wrong.
+    """
+
+    exercise: str
+    answer: str
+    told: str
+    specific: bool = True
+
+
+@cache
+def lesson(number: str) -> nbformat.NotebookNode:
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    return nbformat.read(path, as_version=4)
+
+
+def source(number: str, cell_id: str) -> str:
+    return next(cell.source for cell in lesson(number).cells if cell.id == cell_id)
+
+
+def names(code: str) -> tuple[set[str], set[str]]:
+    """Names that a cell binds or changes, and names that it uses."""
+    bound, used = set(), set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).split(".")[0])
+        elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            bound |= {child.id for child in ast.walk(node.value) if isinstance(child, ast.Name)}
+    return bound, used
+
+
+def needed(notebook: nbformat.NotebookNode, exercise: str, also: str = "") -> list[str]:
+    """Sources of the cells, in order, without which an exercise's check (and the code `also`) cannot run."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    at = next(i for i, cell in enumerate(code) if cell.id == f"{exercise}-check")
+    wanted = names(code[at].source)[1] | names(also)[1]
+    found = []
+    for cell in reversed([cell for cell in code[:at] if cell.id != f"{exercise}-answer"]):
+        bound, used = names(cell.source)
+        if bound & wanted:
+            found.insert(0, cell.source)
+            wanted |= used
+    return found
+
+
+@cache
+def before(number: str, exercise: str, also: str) -> dict[str, Any]:
+    """The names that are there when an exercise of a lesson is checked."""
+    namespace = {"__name__": "__main__"}
+    with redirect_stdout(io.StringIO()):
+        for cell in needed(lesson(number), exercise, also):
+            exec(compile(cell, "<earlier cell>", "exec"), namespace)
+    return namespace
+
+
+def run(number: str, exercise: str, answer: str, solution: str) -> str:
+    """What the self-check prints about an answer; `solution` says which names of the lesson an answer may need."""
+    namespace, file = dict(before(number, exercise, solution)), f"<answer to {exercise}>"
+    linecache.cache[file] = (len(answer), None, answer.splitlines(keepends=True), file)
+    said = io.StringIO()
+    with redirect_stdout(said):
+        exec(compile(answer, file, "exec"), namespace)
+        exec(compile(source(number, f"{exercise}-check"), "<check>", "exec"), namespace)
+    return said.getvalue().strip()
