@@ -1,20 +1,33 @@
-"""Figures: every function draws arrays on the axes it is given, and returns the axes."""
+"""Figures: every function draws arrays on the axes it is given, and returns the axes; `show` displays the result."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
+DPI = 120  # dots per inch of every figure that `show` displays
+SMALLEST = 9  # points; smaller text cannot be read from the last row
 COLOURS = ("#0b5fa5", "#d1495b", "#2e8b57", "#e0a100", "#6a4c93")  # distinct in greyscale and for colour-blind readers
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 CLASS_COLOURS = (  # ten that a reader with any two kinds of cones can tell apart
     *("#0000cc", "#e6b300", "#4d4d00", "#00b3e6", "#99804d"),
     *("#66cc99", "#000000", "#6680ff", "#1a0066", "#4d6699"),
 )
+
+
+def show(figure: Figure, seen: str) -> None:
+    """Display a figure at DPI; its alt text is its titles, followed by `seen`: what is to be seen in it."""
+    titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)]
+    alt = ". ".join([*(title.replace("\n", " ") for title in titles if title), seen])
+    plt.close(figure)  # so that the notebook does not display it once more, without the text
+    figure.set_dpi(DPI)
+    display(figure, metadata={"image/png": {"alt": alt}})
 
 
 def image_grid(ax: Axes, images: ArrayLike, *, columns: int = 8, title: str = "", captions: Sequence[str] = ()) -> Axes:
@@ -24,7 +37,7 @@ def image_grid(ax: Axes, images: ArrayLike, *, columns: int = 8, title: str = ""
     _show(ax, sheet, title)
     for i, caption in enumerate(captions):
         x, y = (i % columns + 0.5) * wide - 1, i // columns * tall + height
-        ax.text(x, y, caption, ha="center", va="top", fontsize=8)
+        ax.text(x, y, caption, ha="center", va="top", fontsize=SMALLEST)
     return ax
 
 
@@ -37,8 +50,8 @@ def image_rows(ax: Axes, rows: Mapping[str, ArrayLike], *, title: str = "", capt
     height, width = (side + 1 for side in stacked[0].shape[2:])
     sheet, _ = _sheet(np.concatenate(stacked), max(len(images) for images in stacked))
     _show(ax, sheet, title)
-    ax.set_yticks([(i + 0.5) * height - 0.5 for i in range(len(rows))], list(rows), fontsize=9)
-    ax.set_xticks([(i + 0.5) * width - 0.5 for i in range(len(captions))], list(captions), fontsize=8)
+    ax.set_yticks([(i + 0.5) * height - 0.5 for i in range(len(rows))], list(rows), fontsize=SMALLEST)
+    ax.set_xticks([(i + 0.5) * width - 0.5 for i in range(len(captions))], list(captions), fontsize=SMALLEST)
     ax.tick_params(length=0)
     return ax
 
@@ -103,7 +116,7 @@ def path_on_scatter(ax: Axes, paths: Mapping[str, ArrayLike]) -> Axes:
     for (name, path), style in zip(paths.items(), _cycle(STYLES)):
         dots = {"color": COLOURS[1], "linestyle": style, "marker": "o", "markersize": 3.5, "zorder": 2.5}
         ax.plot(*np.asarray(path).T, **dots, path_effects=halo, label=name)
-    ax.legend(loc="upper left", fontsize=8, handlelength=4)
+    ax.legend(loc="upper left", fontsize=SMALLEST, handlelength=4)
     return ax
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import nbformat
 import papermill
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from tools.normal_form import ROOT, normalise, write
+from tools.page import html
 
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "build" / "lessons"
@@ -140,8 +140,7 @@ def run(lessons: Iterable[Path], build: Path = BUILD) -> list[Outcome]:
     for lesson, outcome, nb in _in_turn(lessons, build):
         if nb:
             write(nb, build / lesson.name)
-            page, _ = HTMLExporter().from_notebook_node(nb, {"metadata": {"name": lesson.stem}})
-            (build / lesson.name).with_suffix(".html").write_text(page, encoding="utf-8")
+            (build / lesson.name).with_suffix(".html").write_text(html(nb, lesson.stem), encoding="utf-8")
         outcomes.append(outcome)
     return outcomes
 
