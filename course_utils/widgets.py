@@ -1,4 +1,4 @@
-"""Sliders that redraw an image; a page without a kernel shows a static sheet in their place."""
+"""Sliders that redraw a picture; a page without a kernel shows a static sheet in their place."""
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -6,6 +6,7 @@ from io import BytesIO
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from course_utils.plotting import latent_scatter
@@ -75,6 +76,38 @@ def smile_slider(
     box = ipywidgets.VBox([slider, picture])
     box.slider, box.picture = slider, picture
     return box
+
+
+def plot_sliders(
+    draw: Callable[..., object], *, size: tuple[float, float] = (6.0, 3.2), **ranges: tuple[float, float, float]
+) -> ipywidgets.VBox:
+    """A slider for each range (lowest, highest, start) above a plot: `draw(axes, name=value, ...)` on empty axes.
+
+    The figure is `size` inches large. The box carries its parts: `sliders` and `picture`, a PNG.
+    """
+    figure = Figure(size, dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    sliders = {name: _between(name, *limits) for name, limits in ranges.items()}
+    picture = ipywidgets.Image(format="png")
+
+    def redraw(_: object = None) -> None:
+        axes.clear()
+        draw(axes, **{name: slider.value for name, slider in sliders.items()})
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
+        picture.value = buffer.getvalue()
+        figure.set_layout_engine("none")  # laid out at the first drawing; once more each time would double the wait
+
+    for slider in sliders.values():
+        slider.observe(redraw, names="value")
+    redraw()
+    box = ipywidgets.VBox([*sliders.values(), picture])
+    box.sliders, box.picture = list(sliders.values()), picture
+    return box
+
+
+def _between(name: str, low: float, high: float, start: float) -> ipywidgets.FloatSlider:
+    return ipywidgets.FloatSlider(value=start, min=low, max=high, step=(high - low) / 100, description=name)
 
 
 class _Map:

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from course_utils.widgets import latent_explorer, smile_slider
+from course_utils.widgets import latent_explorer, plot_sliders, smile_slider
 
 
 def pixels(picture) -> np.ndarray:
@@ -101,3 +101,34 @@ def test_the_smile_slider_decodes_z_plus_alpha_times_the_direction():
 def test_the_smile_slider_refuses_a_direction_of_another_shape(direction):
     with pytest.raises(ValueError, match=r"one length \(d,\), got \(2,\)"):
         smile_slider(brightness, np.zeros(2), direction)
+
+
+def test_plot_sliders_draw_anew_what_their_values_say():
+    seen = []
+
+    def draw(axes, **values):
+        seen.append(values)
+        axes.axhspan(-1, 2, color=(values["left"], values["right"], 0))
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+
+    box = plot_sliders(draw, left=(0, 1, 0.5), right=(0, 1, 0))
+    assert [slider.description for slider in box.sliders] == ["left", "right"]
+    for slider in box.sliders:
+        slider.value = 1
+    assert seen == [{"left": 0.5, "right": 0}, {"left": 1, "right": 0}, {"left": 1, "right": 1}]
+    drawn = pixels(box.picture)
+    assert drawn[len(drawn) // 2, len(drawn[0]) // 2].tolist() == [255, 255, 0]
+
+
+def test_a_moved_slider_leaves_the_plot_where_it_was():
+    def draw(axes, height):
+        axes.plot([0, 1], [0, height])
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="x", title=f"{height:.2f}")
+
+    box = plot_sliders(draw, size=(3.0, 2.0), height=(0, 1, 0.5))
+    before = pixels(box.picture)
+    box.sliders[0].value = 1
+    after = pixels(box.picture)
+    assert before.shape == (200, 300, 3)
+    changed = (before != after).any(axis=2)
+    assert changed.any() and not changed[-40:].any() and not changed[:, :35].any()  # the axes' labels stand still
