@@ -69,21 +69,21 @@ class _DataSet:
 
 
 def load(name: str, split: str = "train", choice: str = "") -> ImageSet:
-    """The image set `name`, one of SETS or drawn_faces, "train" or "test", as `choice` asks, or else `COURSE_DATA`.
+    """The image set `name`, one of SETS or DRAWN, "train" or "test", as `choice` asks, or else `COURSE_DATA`.
 
     "auto" (default) takes the real set from `COURSE_DATA_DIR` or the network, otherwise the stand-in, which prints one
     line with the reason and the cure; "bundled" takes the stand-in; "real" raises DataUnavailable instead.
     """
     choice = choice or os.environ.get("COURSE_DATA") or "auto"
     for value, allowed, what in (
-        (name, (*SETS, "drawn_faces"), "data set"),
+        (name, (*SETS, *DRAWN), "data set"),
         (split, SPLITS, "split"),
         (choice, CHOICES, "COURSE_DATA"),
     ):
         if value not in allowed:
             raise ValueError(f"Unknown {what} {value!r}. Choose one of: {', '.join(allowed)}.")
-    if name == "drawn_faces":
-        return _drawn_faces(split)
+    if name in DRAWN:
+        return _drawn(name, split)
     data_set = SETS[name]
     if choice == "bundled":
         return _stand_in(data_set, split, "COURSE_DATA=bundled asks for it. Unset it for the real images")
@@ -127,10 +127,11 @@ def _stand_in(data_set: _DataSet, split: str, reason: str) -> ImageSet:
     return ImageSet(images, labels, data_set.stand_in_classes, source, True, *attributes)
 
 
-def _drawn_faces(split: str) -> ImageSet:
-    """The drawn faces by their own name: always at hand, and in nobody's place."""
-    images, labels, *attributes = drawn_faces.drawn(split)
-    source = f"drawn faces ({len(images):,} {split} images)"
+def _drawn(name: str, split: str) -> ImageSet:
+    """Drawn faces by their own name: always at hand, and in nobody's place."""
+    title, make = DRAWN[name]
+    images, labels, *attributes = make(split)
+    source = f"{title} ({len(images):,} {split} images)"
     return ImageSet(images, labels, drawn_faces.CLASSES, source, True, *attributes)
 
 
@@ -351,4 +352,8 @@ SETS: dict[str, _DataSet] = {
         "drawn faces in grey",
         drawn_faces.CLASSES,
     ),
+}
+DRAWN: dict[str, tuple[str, Callable[[str], tuple[Any, ...]]]] = {
+    "drawn_faces": ("drawn faces", drawn_faces.drawn),
+    "drawn_laboratory": ("drawn faces of the laboratory", drawn_faces.laboratory),
 }

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from course_utils.face_factors import HAIR_STYLES, RANGES, YAW_DEGREES
-from course_utils.face_factors import FaceFactors as FaceFactors  # these three are part of this module's interface
+from course_utils.face_factors import FaceFactors as FaceFactors  # these are part of this module's interface
 from course_utils.face_factors import attributes as attributes
+from course_utils.face_factors import held_still as held_still
 from course_utils.face_factors import sample_factors as sample_factors
 
 SIDE = 64
@@ -45,9 +46,19 @@ def split_factors(split: str) -> FaceFactors:
 @cache
 def drawn(split: str) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
     """Images uint8 (n, 3, 64, 64), labels int64 (n,) into CLASSES, attributes bool (n, k) and their names."""
-    ticked, names = attributes(split_factors(split))
+    return _ticked(split_factors(split))
+
+
+@cache
+def laboratory(split: str) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
+    """The same of faces in which seven things vary and everything else is held still."""
+    return _ticked(held_still(split_factors(split)))
+
+
+def _ticked(factors: FaceFactors) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
+    ticked, names = attributes(factors)
     labels = torch.from_numpy(ticked[:, names.index("Smiling")]).long()
-    return torch.from_numpy(draw(split_factors(split))), labels, torch.from_numpy(ticked), names
+    return torch.from_numpy(draw(factors)), labels, torch.from_numpy(ticked), names
 
 
 @cache
