@@ -32,13 +32,13 @@ lab: .venv  ## open the lessons in JupyterLab; FOLDER=assignments/assignment4 op
 	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir="$(FOLDER)" $(LABFLAGS)
 
 check-submission: .venv  ## say what would cost points in your assignment for no good reason; FILE=notebook or its folder
-	@$(BIN)/python -m course_utils.submission "$(FILE)"
+	@$(BIN)/python -m course_utils.assignment.submission "$(FILE)"
 
 release: .venv  ## make assignments/assignment4 from solutions/assignment4, and enter its points into the gradebook
 	@$(BIN)/python -m grading.release
 
 grade: .venv  ## mark what is new in submitted/, and print a table with what a person should look at
-	@$(BIN)/python -m grading.report
+	@$(BIN)/python -m grading
 
 store: .venv  ## execute the lessons in full on real data and keep the outputs in notebooks/; LESSONS as above
 	@$(BIN)/python -m tools.lessons store $(LESSONS)

@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from course_utils.celeba import write_celeba
-from course_utils.drawn_faces import draw
-from course_utils.face_factors import attributes, sample_factors
+from course_utils.drawn_faces.drawing import draw
+from course_utils.drawn_faces.factors import attributes, sample_factors
+from course_utils.latent import decode
 from course_utils.models import VAE, ConvVAE, FaceVAE
+from course_utils.sources.celeba import write_celeba
 from course_utils.widgets import latent_explorer, smile_slider
 
 CELEBA = 202_599
@@ -40,7 +41,7 @@ def milliseconds(work: Callable[[float], object], values: np.ndarray) -> float:
 CROP = """
 import sys, time
 from pathlib import Path
-from course_utils.celeba import read_celeba
+from course_utils.sources.celeba import read_celeba
 start = time.perf_counter()
 faces = sum(len(read_celeba(Path(sys.argv[1]), split)[0]) for split in ("train", "test"))
 lasted, status = time.perf_counter() - start, Path("/proc/self/status")
@@ -81,12 +82,13 @@ def redraws(moves: int = 30) -> pd.DataFrame:
     smile = smile_slider(decode_face, np.zeros(200), np.ones(200))
     places = np.linspace(-2, 2, moves)
     rows = {}
-    for name, slider, decode, z in (
+    for name, slider, pictures, z in (
         ("explorer", explorer.sliders[0], decode_digit, np.ones((1, 2), np.float32)),
         ("smile slider", smile.slider, decode_face, np.ones((1, 200), np.float32)),
     ):
         moved = milliseconds(partial(setattr, slider, "value"), places)
-        rows[name] = {"redraw, ms": moved, "network alone, ms": milliseconds(lambda x, f=decode, z=z: f(x * z), places)}
+        alone = milliseconds(lambda x, f=pictures, z=z: f(x * z), places)
+        rows[name] = {"redraw, ms": moved, "network alone, ms": alone}
     table = pd.DataFrame(rows).T
     return table.assign(ratio=table["redraw, ms"] / table["network alone, ms"])
 
@@ -94,11 +96,7 @@ def redraws(moves: int = 30) -> pd.DataFrame:
 def decoder(model: VAE) -> Callable[[np.ndarray], np.ndarray]:
     """Images (n, c, h, w) in [0, 1] from float codes (n, d), as the lessons' sliders ask for them."""
 
-    @torch.no_grad()
-    def decode(z: np.ndarray) -> np.ndarray:
-        return model.eval().decode(torch.from_numpy(z).float()).sigmoid().numpy()
-
-    return decode
+    return lambda z: decode(model, torch.from_numpy(z).float()).numpy()
 
 
 def main() -> None:

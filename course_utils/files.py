@@ -1,19 +1,10 @@
-"""Writing files so that a reader never meets half of one, and naming those that are damaged."""
+"""Writing files so that a reader never meets half of one."""
 
-import gzip
 import os
-import pickle
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
-
-from PIL import UnidentifiedImageError
-
-
-class DataUnavailable(RuntimeError):
-    """A real data set cannot be had here; the message says why and what to do about it."""
 
 
 @contextmanager
@@ -36,25 +27,3 @@ def require_writable(path: Path) -> None:
     probe = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     probe.touch()
     probe.unlink()
-
-
-@contextmanager
-def damage_named(path: Path) -> Iterator[None]:
-    """Turn whatever a parser says about a damaged `path` into one DataUnavailable that names it."""
-    damage = (
-        ValueError,
-        TypeError,
-        RuntimeError,
-        AssertionError,
-        KeyError,
-        IndexError,
-        EOFError,
-        pickle.UnpicklingError,
-    )
-    try:
-        yield
-    except (*damage, gzip.BadGzipFile, zipfile.BadZipFile, UnidentifiedImageError) as error:
-        raise DataUnavailable(
-            f"{path} is damaged, cut short or another kind of file ({type(error).__name__}). "
-            "Delete it and run again, or put a whole copy there."
-        ) from error

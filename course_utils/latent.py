@@ -1,6 +1,7 @@
 """What a trained model's latent space holds, and paths and grids through it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,13 @@ def posterior(model: nn.Module, images: Tensor, batch_size: int = 500) -> tuple[
     """Parameters of q(z | x) for a whole image set: (n, c, h, w) -> mu, logvar, each (n, d) on the CPU."""
     mu, logvar = _over_batches(model, images, batch_size)
     return mu, logvar
+
+
+def decode(model: nn.Module, z: Tensor, batch_size: int = 500) -> Tensor:
+    """Pictures of codes, (n, d) -> (n, c, h, w) in [0, 1] on the CPU: sigmoid of the logits, in eval mode."""
+    with _evaluating(model) as device:
+        pictures = [model.decode(part.to(device)).sigmoid().cpu() for part in z.split(batch_size)]
+    return torch.cat(pictures)
 
 
 def lerp(z0: Tensor, z1: Tensor, t: float | Sequence[float] | Tensor) -> Tensor:
@@ -112,12 +120,21 @@ def _rejected(v: Tensor, u: Tensor) -> Tensor:
     return v - (v * u).sum(dim=-1, keepdim=True) * u
 
 
-def _over_batches(model: nn.Module, images: Tensor, batch_size: int) -> list[Tensor]:
-    """What `model.encode` returns, in eval mode and without gradients, so any number of images fits in memory."""
-    was_training, device = model.training, next(model.parameters()).device
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[torch.device]:
+    """Eval mode without gradients, and the model's device; its mode comes back afterwards."""
+    was_training = model.training
     model.eval()
-    with torch.no_grad():
+    try:
+        with torch.no_grad():
+            yield next(model.parameters()).device
+    finally:
+        model.train(was_training)
+
+
+def _over_batches(model: nn.Module, images: Tensor, batch_size: int) -> list[Tensor]:
+    """What `model.encode` returns, batch by batch, so that any number of images fits in memory."""
+    with _evaluating(model) as device:
         outputs = [model.encode(x) for x in batches(images, batch_size, device=device)]
-    model.train(was_training)
     columns = zip(*(output if isinstance(output, tuple) else (output,) for output in outputs), strict=True)
     return [torch.cat(column).cpu() for column in columns]

@@ -88,6 +88,23 @@ def kl_per_dimension(ax: Axes, kl: ArrayLike, *, threshold: float = 0.01, title:
     return ax
 
 
+def heat_map(
+    ax: Axes, values: ArrayLike, *, rows: Sequence[str], columns: Sequence[str], limit: float, title: str = ""
+) -> Axes:
+    """A table of signed numbers (rows, columns), each in its cell: blue below zero, red above, full at +-limit."""
+    values = np.asarray(values, dtype=float)
+    if values.shape != (len(rows), len(columns)):
+        raise ValueError(f"Expected values of shape ({len(rows)}, {len(columns)}), got {values.shape}.")
+    ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    ax.set_xticks(range(len(columns)), list(columns), rotation=25, ha="right")
+    ax.set_yticks(range(len(rows)), list(rows))
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if abs(value) > 0.6 * limit else "black"
+        ax.text(column, row, f"{value:+.2f}", ha="center", va="center", color=colour)
+    ax.set(title=title)
+    return ax
+
+
 def latent_scatter(
     ax: Axes, codes: ArrayLike, labels: ArrayLike, names: Sequence[str] = (), *, most: int = 1500, title: str = ""
 ) -> Axes:

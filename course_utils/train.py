@@ -15,11 +15,12 @@ from typing import Any
 import torch
 
 from course_utils.checkpoints import CheckpointError, save_checkpoint
-from course_utils.data import DRAWN, SETS, DataUnavailable, load
+from course_utils.data import DRAWN, SETS, load
 from course_utils.files import require_writable
 from course_utils.models import MODELS, ConvAutoencoder, build
 from course_utils.objectives import negative_elbo
 from course_utils.runtime import device, seed_everything
+from course_utils.sources.source import DataUnavailable
 from course_utils.training import SCHEDULES, TrainingDiverged, evaluate, fit
 
 

@@ -9,8 +9,9 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
+from course_utils.assignment.plan import ASSIGNMENT
+
 CHECKOUT = Path(__file__).resolve().parents[1]
-ASSIGNMENT = "assignment4"
 
 
 class MarkingFailed(RuntimeError):
@@ -44,3 +45,8 @@ def succeed(result: dict) -> None:
     if not result["success"]:
         said = (result.get("error") or result.get("log") or "nbgrader gave no reason").strip()
         raise MarkingFailed("\n".join(said.splitlines()[-12:]))
+
+
+def students(root: Path) -> list[str]:
+    """Everybody who handed in the assignment, in order."""
+    return sorted(folder.parent.name for folder in (root / "submitted").glob(f"*/{ASSIGNMENT}") if folder.is_dir())

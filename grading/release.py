@@ -14,10 +14,9 @@ from typing import Any
 from nbformat import NotebookNode
 from nbgrader.utils import compute_checksum, is_grade, is_locked, is_solution
 
-from grading.course import ASSIGNMENT, CHECKOUT, MarkingFailed, api, succeed
+from course_utils.assignment.plan import ASSIGNMENT, CELLS, NOTEBOOK
+from grading.course import CHECKOUT, MarkingFailed, api, succeed
 from tools.normal_form import normalise, read, write
-
-CELLS = "cells.json"
 
 
 def generate(target: Path, gradebook: Path | None = None) -> Path:
@@ -30,8 +29,8 @@ def generate(target: Path, gradebook: Path | None = None) -> Path:
         shutil.copytree(CHECKOUT / "solutions" / ASSIGNMENT, root / "solutions" / ASSIGNMENT, ignore=_left_out)
         succeed(api(root, gradebook).generate_assignment(ASSIGNMENT))
         made = root / "assignments" / ASSIGNMENT
-        notebook = normalise(read(made / f"{ASSIGNMENT}.ipynb"))
-        write(notebook, made / f"{ASSIGNMENT}.ipynb")
+        notebook = normalise(read(made / NOTEBOOK))
+        write(notebook, made / NOTEBOOK)
         (made / CELLS).write_text(json.dumps(cells_of(notebook), indent=1) + "\n", encoding="utf-8")
         shutil.move(made, target)
     return target

@@ -13,11 +13,11 @@ from unittest.mock import patch
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
-from grading.course import ASSIGNMENT, CHECKOUT, api, configuration, succeed
+from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
+from grading.course import CHECKOUT, api, configuration, succeed
 from grading.release import generate
 from tools.normal_form import read, write
 
-NOTEBOOK = f"{ASSIGNMENT}.ipynb"
 BUNDLED = partial(patch.dict, os.environ, COURSE_DATA="bundled", OMP_NUM_THREADS="1")
 
 

@@ -14,19 +14,21 @@ from unittest.mock import patch
 import torch
 from safetensors import safe_open
 
+from course_utils.assignment.plan import CIFAR_SIGMA2, RUNS, SIGMA2, WEIGHT
+from course_utils.assignment.runs import Recorded, common, keep_run, seed_of, train_run
 from course_utils.checkpoints import read_facts, write_tensors
 from course_utils.data import ImageSet, load
 from course_utils.models import ConvVAE, VAEOutput
 from course_utils.objectives import NegativeElbo, negative_elbo
-from course_utils.run_checks import CIFAR_SIGMA2, SIGMA2, WEIGHT
-from course_utils.runs import Recorded, common, keep_run, seed_of, train_run
 from course_utils.training import fit
 from grading.course import CHECKOUT
 
 STUDENT, CLASSMATE = 20261120, 4711
 SMALL = {"channels": (16, 32), "hidden": 128}
-RUNS = ("bce", "mse", "combined", "cifar10")
-DECIDING = ("batching", "checkpoints", "latent", "models", "objectives", "runs", "stand_ins", "training")
+DECIDING = (
+    *("batching", "checkpoints", "latent", "models", "objectives", "training"),
+    *("assignment/runs", "sources/stand_ins"),
+)
 BUILT = CHECKOUT / "build" / "bank"
 
 
@@ -58,8 +60,8 @@ def _network(name: str, model: type[ConvVAE] = ConvVAE) -> Callable[[], ConvVAE]
 
 def _honest(name: str, student: int) -> Callable[[Path], None]:
     def train(path: Path) -> None:
-        data_set, epochs = ("cifar10", 20) if name == "cifar10" else ("mnist", 100)
-        train_run(path, _network(name), _objective(name), data_set, student_number=student, epochs=epochs)
+        run = RUNS[name]
+        train_run(path, _network(name), _objective(name), run.data_set, student_number=student, epochs=run.epochs)
 
     return train
 

@@ -8,7 +8,15 @@ import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 
-from course_utils.checks import CheckFailed, Unanswered, answer_of, check, check_either, check_parts, check_that
+from course_utils.assignment.answers import (
+    CheckFailed,
+    Unanswered,
+    answer_of,
+    check,
+    check_either,
+    check_parts,
+    check_that,
+)
 
 
 def failing(error):

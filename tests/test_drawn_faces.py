@@ -9,9 +9,9 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import roc_auc_score
 
-from course_utils import drawn_faces, face_measures
-from course_utils.drawn_faces import attributes, draw, sample_factors
-from course_utils.face_factors import RANGES, SMILE_THRESHOLD
+from course_utils.drawn_faces import drawing, factors, measures
+from course_utils.drawn_faces.drawing import draw
+from course_utils.drawn_faces.factors import RANGES, SMILE_THRESHOLD, attributes, sample_factors
 
 FACTORS = sample_factors(700, seed=11)
 FACES = draw(FACTORS)
@@ -23,7 +23,7 @@ def plain(n=1, **values):
     zeros = {field.name: np.zeros(n, dtype=int if field.name in INDICES else float) for field in fields(FACTORS)}
     usual = {"face_width": 1.0, "hair_shade": 1.0, "eye_openness": 0.8, "background_lightness": 0.5, "hair_style": 1}
     given = {name: np.broadcast_to(value, n) for name, value in (usual | values).items()}
-    return drawn_faces.FaceFactors(**(zeros | given))
+    return factors.FaceFactors(**(zeros | given))
 
 
 INDICES = ("hair_style", "hair_colour", "glasses", "eye_colour")
@@ -35,7 +35,7 @@ def test_the_same_seed_gives_the_same_faces_whatever_their_number_at_a_time(monk
     assert all(np.array_equal(getattr(factors, f.name), getattr(again, f.name)) for f in fields(factors))
     images = draw(factors)
     assert (images.shape, images.dtype) == ((50, 3, 64, 64), np.uint8)
-    monkeypatch.setattr(drawn_faces, "CHUNK", 7)
+    monkeypatch.setattr(drawing, "CHUNK", 7)
     assert np.abs(images.astype(int) - draw(again)).max() <= 1
     assert not np.array_equal(images, draw(sample_factors(50, seed=5)))
 
@@ -69,7 +69,7 @@ def test_no_faces_are_no_faces():
 
 
 def test_attributes_follow_from_the_factors_of_faces_made_by_hand():
-    curls = drawn_faces.HAIR_STYLES.index("curls")
+    curls = factors.HAIR_STYLES.index("curls")
     ticked, names = attributes(
         plain(5, hair_style=[0, curls, curls, 3, 0], hat=[0, 0, 1, 0, 1], hair_colour=[2, 2, 2, 0, 0])
     )
@@ -125,25 +125,25 @@ def test_a_linear_classifier_sees_the_attribute_in_new_faces(name, rows):
 
 
 def test_the_measured_mouth_follows_the_drawn_one():
-    measured = face_measures.mouth_curvature(FACES)
+    measured = measures.mouth_curvature(FACES)
     assert spearmanr(measured, FACTORS.mouth_curvature)[0] > 0.98
     for chosen in (FACTORS.mouth_openness > 0.5, FACTORS.beard > 0, FACTORS.skin > 0.8, np.abs(FACTORS.yaw) > 0.6):
         assert spearmanr(measured[chosen], FACTORS.mouth_curvature[chosen])[0] > 0.95
     assert np.median(np.abs(measured - FACTORS.mouth_curvature)) < 0.1
-    assert spearmanr(face_measures.mouth_curvature(BLURRED), FACTORS.mouth_curvature)[0] > 0.92
+    assert spearmanr(measures.mouth_curvature(BLURRED), FACTORS.mouth_curvature)[0] > 0.92
 
 
 def test_the_measured_mouth_rises_with_the_drawn_one_on_nearly_every_single_face():
     steps = np.linspace(-0.7, 1, 6)
     faces = FACTORS[:120]
     series = [draw(replace(faces, mouth_curvature=np.full(120, step))) for step in steps]
-    measured = np.stack([face_measures.mouth_curvature(images) for images in series])
+    measured = np.stack([measures.mouth_curvature(images) for images in series])
     assert (np.diff(measured, axis=0) > 0).all(axis=0).mean() > 0.95
 
 
 @pytest.mark.parametrize("images", [FACES, BLURRED], ids=["clean", "blurred"])
 def test_other_measures_follow_their_factors(images):
-    f, m = FACTORS, {name: measure(images) for name, measure in face_measures.MEASURES.items()}
+    f, m = FACTORS, {name: measure(images) for name, measure in measures.MEASURES.items()}
     haired = (f.hat == 0) & (f.hair_style > 0)
     assert roc_auc_score(f.glasses > 0, m["glasses"]) > 0.9
     assert roc_auc_score(f.lipstick, m["lip redness"]) > 0.97
@@ -156,7 +156,7 @@ def test_other_measures_follow_their_factors(images):
 def test_a_wider_smile_moves_the_mouth_and_no_other_measure():
     faces = FACTORS[FACTORS.hat == 0][:200]
     ends = [draw(replace(faces, mouth_curvature=np.full(200, value))) for value in (-0.6, 0.9)]
-    for name, measure in face_measures.MEASURES.items():
+    for name, measure in measures.MEASURES.items():
         spread = measure(FACES).std()
         shift = abs(np.mean(measure(ends[1]) - measure(ends[0]))) / spread
         assert (shift > 2) if name == "mouth curvature" else (shift < 0.4), (name, shift)
@@ -166,10 +166,10 @@ def test_measures_take_tensors_and_floats_alike_and_refuse_other_shapes():
     import torch
 
     unit = torch.from_numpy(FACES[:5]).float() / 255
-    assert np.allclose(face_measures.mouth_curvature(unit), face_measures.mouth_curvature(FACES[:5]), atol=1e-4)
+    assert np.allclose(measures.mouth_curvature(unit), measures.mouth_curvature(FACES[:5]), atol=1e-4)
     with pytest.raises(ValueError, match=r"in colour, \(n, 3, 64, 64\), got shape \(2, 1, 64, 64\)"):
-        face_measures.mouth_curvature(np.zeros((2, 1, 64, 64)))
+        measures.mouth_curvature(np.zeros((2, 1, 64, 64)))
 
 
 def test_a_picture_without_a_mouth_has_curvature_zero():
-    assert np.abs(face_measures.mouth_curvature(np.full((2, 3, 64, 64), 0.5))).max() < 1e-6
+    assert np.abs(measures.mouth_curvature(np.full((2, 3, 64, 64), 0.5))).max() < 1e-6

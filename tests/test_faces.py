@@ -11,10 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from course_utils import celeba, data, drawn_faces, smiles
-from course_utils.celeba import write_celeba
-from course_utils.data import DataUnavailable, load
-from course_utils.drawn_faces import attributes, draw, sample_factors
+from course_utils import data
+from course_utils.data import load
+from course_utils.drawn_faces import factors
+from course_utils.drawn_faces.drawing import draw
+from course_utils.drawn_faces.factors import attributes, sample_factors
+from course_utils.sources import celeba, download, smiles
+from course_utils.sources.celeba import write_celeba
+from course_utils.sources.source import DataUnavailable
 
 N = 40
 FACTORS = sample_factors(N, seed=8)
@@ -29,7 +33,7 @@ def fresh(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(celeba, "CHUNK", 8)
     data._announce.cache_clear()
-    data._connection_problem.cache_clear()
+    download.connection_problem.cache_clear()
     for name in ("celeba", "smiles"):
         point_to(monkeypatch, name, "http://127.0.0.1:9/")
     (tmp_path / "data").mkdir()
@@ -42,7 +46,7 @@ def real(monkeypatch):
 
 
 def point_to(monkeypatch, name, address, **changes):
-    monkeypatch.setitem(data.SETS, name, data._DataSet(**data.SETS[name].__dict__ | {"address": address} | changes))
+    monkeypatch.setitem(data.SETS, name, data.DataSet(**data.SETS[name].__dict__ | {"address": address} | changes))
 
 
 def close(faces, expected):
@@ -249,11 +253,11 @@ def test_a_refused_download_says_where_to_get_it_and_uses_drawn_faces(fresh, mon
         os.mkdir(os.path.join(root, "celeba"))
         raise Quota("Too many users have viewed or downloaded this file recently")
 
-    monkeypatch.setattr(data, "_connection_problem", lambda address: "")
+    monkeypatch.setattr(download, "connection_problem", lambda address: "")
     monkeypatch.setattr(celeba.datasets, "CelebA", refuse)
     faces = load("celeba", "test")
-    out = capsys.readouterr().out
-    assert out.count("\n") == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.count("Using") == 1
     for part in (
         "drawn faces in place of CelebA",
         "Too many users",
@@ -389,7 +393,7 @@ def test_a_failed_download_leaves_nothing_and_grey_drawn_faces_stand_in(fresh, s
     if name != "missing":
         server.write_bytes(zipped(grey(), KINDS) if name == "too much" else spoiled(name))
     faces = load("smiles", "test")
-    assert "the download of SMILEs failed" in capsys.readouterr().out
+    assert "the download of SMILEs failed" in " ".join(capsys.readouterr().out.split())
     assert not list(fresh.iterdir())
     assert faces.bundled and faces.images.shape == (1000, 1, 64, 64)
 
@@ -401,15 +405,16 @@ def test_drawn_faces_by_their_own_name_announce_nothing(capsys):
     faces = load("drawn_faces", "test")
     assert (faces.images.shape, faces.images.dtype) == ((1000, 3, 64, 64), torch.uint8)
     assert torch.equal(faces.labels.bool(), faces.attributes[:, faces.attribute_names.index("Smiling")])
-    assert np.array_equal(faces.images[:5].numpy(), draw(drawn_faces.split_factors("test")[:5]))
+    assert np.array_equal(faces.images[:5].numpy(), draw(factors.split_factors("test")[:5]))
     assert capsys.readouterr().out == ""
     assert faces.source == "drawn faces (1,000 test images)"
 
 
 def test_in_the_laboratory_seven_things_vary_and_the_labels_stay():
     faces, plain = load("drawn_laboratory", "test"), load("drawn_faces", "test")
-    free, still = (f(drawn_faces.split_factors("test")) for f in (lambda f: f, drawn_faces.held_still))
-    varying = {name for name in drawn_faces.RANGES if len(set(getattr(still, name).tolist())) > 1}
+    free = factors.split_factors("test")
+    still = factors.held_still(free)
+    varying = {name for name in factors.RANGES if len(set(getattr(still, name).tolist())) > 1}
     hidden = {"hat_hue"}  # of a hat that nobody wears
     face = {"mouth_curvature", "lipstick", "glasses", "skin", "hair_colour"}
     assert varying - hidden == face | {"background_hue", "background_lightness"}
@@ -420,15 +425,15 @@ def test_in_the_laboratory_seven_things_vary_and_the_labels_stay():
 
 
 def test_no_test_face_is_a_training_face():
-    train, test = (drawn_faces.split_factors(split) for split in ("train", "test"))
+    train, test = (factors.split_factors(split) for split in ("train", "test"))
     assert len(train) == 6000 and not set(train.skin) & set(test.skin)
 
 
 def test_grey_faces_are_the_coloured_ones_in_pillows_grey(monkeypatch):
     monkeypatch.setenv("COURSE_DATA", "bundled")
-    monkeypatch.setitem(drawn_faces.SPLIT_SIZES, "test", 20)
-    drawn_faces.split_factors.cache_clear(), drawn_faces.drawn.cache_clear(), drawn_faces.drawn_grey.cache_clear()
+    monkeypatch.setitem(factors.SPLIT_SIZES, "test", 20)
+    factors.split_factors.cache_clear(), data.drawn.cache_clear(), data.drawn_grey.cache_clear()
     coloured, plain = load("celeba", "test").images, load("smiles", "test").images
-    drawn_faces.split_factors.cache_clear(), drawn_faces.drawn.cache_clear(), drawn_faces.drawn_grey.cache_clear()
+    factors.split_factors.cache_clear(), data.drawn.cache_clear(), data.drawn_grey.cache_clear()
     theirs = [np.asarray(Image.fromarray(face.permute(1, 2, 0).numpy()).convert("L")) for face in coloured]
     assert np.abs(plain[:, 0].numpy().astype(int) - np.stack(theirs)).max() <= 1

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
+from course_utils.assignment.runs import seed_of
 from course_utils.checkpoints import save_checkpoint
 from course_utils.models import build
-from course_utils.runs import seed_of
-from grading import report
-from tests.bank import ASSIGNMENT, NOTEBOOK, Course, answers, grade_id
+from grading import alike, run
+from tests.bank import Course, answers, grade_id
 from tools.normal_form import write
 
 NUMBER, CLASSMATE = 20261120, 4711
@@ -57,7 +58,7 @@ def marked(tmp_path_factory) -> tuple[Path, int, str, str]:
             patch.setenv(name, "http://127.0.0.1:9")
         printed = []
         patch.setattr("builtins.print", lambda *words, **options: printed.append(" ".join(words)))
-        status = report.main(["--root", str(root)])
+        status = run.main(["--root", str(root)])
     return root, status, printed[0]
 
 
@@ -108,18 +109,18 @@ def test_a_broken_submission_is_named_with_reason_and_cure_and_stops_nobody(mark
 
 def test_only_what_is_new_is_marked(marked):
     root = marked[0]
-    assert report.unmarked(root) == ["copied", "cut", "renamed"]
+    assert run.unmarked(root) == ["copied", "cut", "renamed"]
     notebook = folder(root, "ada") / NOTEBOOK
     before = notebook.stat()
     os.utime(notebook, (time.time() + 60,) * 2)
-    assert report.unmarked(root) == ["ada", "copied", "cut", "renamed"]
+    assert run.unmarked(root) == ["ada", "copied", "cut", "renamed"]
     os.utime(notebook, (before.st_atime, before.st_mtime))
     (folder(root, "ada") / "timestamp.txt").write_text("2026-01-01 00:00:00 UTC")
     os.utime(folder(root, "ada") / "timestamp.txt", (before.st_atime, before.st_mtime))
-    assert report.unmarked(root) == ["ada", "copied", "cut", "renamed"]
+    assert run.unmarked(root) == ["ada", "copied", "cut", "renamed"]
     (folder(root, "ada") / "timestamp.txt").write_text("no time")
     os.utime(folder(root, "ada") / "timestamp.txt", (before.st_atime, before.st_mtime))
-    assert report.unmarked(root) == ["ada", "copied", "cut", "renamed"]
+    assert run.unmarked(root) == ["ada", "copied", "cut", "renamed"]
 
 
 def test_weights_and_numbers_that_two_students_share(tmp_path):
@@ -127,23 +128,23 @@ def test_weights_and_numbers_that_two_students_share(tmp_path):
     shutil.copy(
         folder(tmp_path, "ada") / "runs" / "bce.safetensors", folder(tmp_path, "ada") / "runs" / "copy.safetensors"
     )
-    assert report.same_runs(tmp_path) == report.same_numbers(tmp_path) == []  # one student's own files
+    assert alike.same_runs(tmp_path) == alike.same_numbers(tmp_path) == []  # one student's own files
     shutil.copy(
         folder(tmp_path, "ada") / "runs" / "bce.safetensors", folder(tmp_path, "bob") / "runs" / "mse.safetensors"
     )
     (folder(tmp_path, "eve") / "runs" / "bce.safetensors").write_bytes(b"damaged")
-    assert report.same_runs(tmp_path) == [
+    assert alike.same_runs(tmp_path) == [
         "Identical weights: ada/bce.safetensors, ada/copy.safetensors, bob/mse.safetensors."
     ]
-    assert report.same_numbers(tmp_path) == [f"Student number {NUMBER} stands in the runs of ada, bob."]
+    assert alike.same_numbers(tmp_path) == [f"Student number {NUMBER} stands in the runs of ada, bob."]
 
 
 def test_other_facts_do_not_hide_the_same_weights_and_other_weights_are_not_the_same(tmp_path):
     for student, seed in (("ada", 1), ("bob", 1), ("eve", 2)):
         torch.manual_seed(seed)
         save_checkpoint(folder(tmp_path, student) / "runs" / "bce", build("conv"), half=True, student=student)
-    assert report.same_runs(tmp_path) == ["Identical weights: ada/bce.safetensors, bob/bce.safetensors."]
-    assert report.same_numbers(tmp_path) == []
+    assert alike.same_runs(tmp_path) == ["Identical weights: ada/bce.safetensors, bob/bce.safetensors."]
+    assert alike.same_numbers(tmp_path) == []
 
 
 def blended(a, b, share: float):
@@ -165,7 +166,7 @@ def test_a_classmates_weights_with_a_little_of_ones_own_are_found_and_others_are
     for student, model in models.items():
         save_checkpoint(folder(tmp_path, student) / "runs" / "bce", model, half=True, student=student)
     save_checkpoint(folder(tmp_path, "eve") / "runs" / "mse", blended(eve, bob, 0.05), half=True, student="eve")
-    identical, near = report.same_runs(tmp_path)
+    identical, near = alike.same_runs(tmp_path)
     assert identical == "Identical weights: ada/bce.safetensors, dan/bce.safetensors."
     start, places = near.split("): ")
     assert places == "ada/bce.safetensors, bob/bce.safetensors, dan/bce.safetensors."
@@ -182,9 +183,9 @@ def test_a_history_with_half_of_anothers_epochs_is_found(tmp_path):
     for seed, (student, history) in enumerate(histories.items()):
         path = folder(tmp_path, student) / "runs" / "bce"
         save_checkpoint(path, started(seed), half=True, student=student, history=history)
-    assert report.same_runs(tmp_path) == ["Histories with equal epochs: ada/bce.safetensors, bob/bce.safetensors."]
+    assert alike.same_runs(tmp_path) == ["Histories with equal epochs: ada/bce.safetensors, bob/bce.safetensors."]
     shutil.copy(path.with_suffix(".safetensors"), folder(tmp_path, "copy") / "runs" / "bce.safetensors")
-    assert report.same_runs(tmp_path)[0] == "Identical weights: copy/bce.safetensors, odd/bce.safetensors."
+    assert alike.same_runs(tmp_path)[0] == "Identical weights: copy/bce.safetensors, odd/bce.safetensors."
 
 
 def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch, tmp_path, capsys):
@@ -196,12 +197,12 @@ def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch,
             return {"success": False, "error": "Traceback (most recent call last):\n  ...\nKeyboardInterrupt"}
 
     folder(tmp_path, "ada"), folder(tmp_path, "bob")
-    monkeypatch.setattr(report, "api", lambda root: Nbgrader())
-    assert report.main(["--root", str(tmp_path), "--all"]) == 130
+    monkeypatch.setattr(run, "api", lambda root: Nbgrader())
+    assert run.main(["--root", str(tmp_path), "--all"]) == 130
     assert asked == ["ada"]
     assert "make grade" in capsys.readouterr().err
 
 
 def test_nothing_handed_in_is_a_sentence(tmp_path, capsys):
-    assert report.main(["--root", str(tmp_path)]) == 0
+    assert run.main(["--root", str(tmp_path)]) == 0
     assert "Collect first" in capsys.readouterr().out

@@ -14,9 +14,10 @@ import pytest
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 
-from grading.course import ASSIGNMENT, CHECKOUT, configuration
+from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
+from grading.course import CHECKOUT, configuration
 from grading.release import generate
-from tests.bank import NOTEBOOK, answers, grade_id
+from tests.bank import answers, grade_id
 from tools.normal_form import read, write
 
 CODE_POINTS = 24  # all of the program's 40, but for 14 of the runs and 2 that compare them

@@ -12,6 +12,7 @@ from scipy import stats
 from course_utils.latent import (
     active_units,
     attribute_direction,
+    decode,
     encode,
     lerp,
     manifold_grid,
@@ -33,6 +34,21 @@ def test_codes_are_the_posterior_means_in_eval_mode():
     torch.testing.assert_close(codes, by_hand[0])
     torch.testing.assert_close((mu, logvar), tuple(by_hand))
     assert not codes.requires_grad
+
+
+def test_pictures_of_codes_are_the_sigmoid_of_the_logits_in_eval_mode():
+    model, z = build("dcgan").train(), torch.randn(11, 32, generator=torch.Generator().manual_seed(1))
+    pictures = decode(model, z, batch_size=4)
+    assert model.training and not pictures.requires_grad
+    expected = 1 / (1 + torch.exp(-model.eval().decode(z)))
+    torch.testing.assert_close(pictures, expected)
+
+
+def test_a_model_that_fails_gets_its_mode_back():
+    model = build("conv").train()
+    with pytest.raises(ValueError, match="latent_dim"):
+        decode(model, torch.zeros(3, 7))
+    assert model.training
 
 
 def test_an_autoencoder_has_codes_too():

@@ -7,9 +7,9 @@ import shutil
 import pytest
 import torch
 
+from course_utils.assignment.runs import read_run, seed_of
 from course_utils.checkpoints import read_facts, write_tensors
 from course_utils.models import DCGANVAE, ConvVAE
-from course_utils.runs import read_run, seed_of
 from tests.bank import answers, dealt
 from tests.bank_runs import CLASSMATE, STUDENT, relabelled, run
 

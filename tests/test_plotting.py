@@ -144,3 +144,18 @@ def test_the_manifold_is_labelled_with_the_coordinates_of_its_edges(ax):
     sheet = shown(ax)
     rows, columns = ax.get_yticks().astype(int), ax.get_xticks().astype(int)
     np.testing.assert_allclose(sheet[np.ix_(rows, columns)].ravel(), np.linspace(0, 0.8, 9))
+
+
+def test_a_heat_map_writes_each_number_in_its_cell_readably(ax):
+    plotting.heat_map(ax, [[-2.0, 0.1, 0.7], [1.3, -0.4, 5.0]], rows=["a", "b"], columns=list("xyz"), limit=2)
+    written = {tuple(text.get_position()): (text.get_text(), text.get_color()) for text in ax.texts}
+    assert written[0, 0] == ("-2.00", "white") and written[1, 0] == ("+0.10", "black")
+    assert written[2, 1] == ("+5.00", "white") and written[1, 1] == ("-0.40", "black")
+    red, _, blue, _ = ax.images[0].cmap(ax.images[0].norm(1.3))
+    assert red > blue
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+
+
+def test_a_heat_map_of_another_shape_is_refused_in_words(ax):
+    with pytest.raises(ValueError, match=r"shape \(1, 2\), got \(2, 1\)"):
+        plotting.heat_map(ax, [[1], [2]], rows=["a"], columns=["x", "y"], limit=1)

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from course_utils.assignment.plan import NOTEBOOK
 from grading import release
 from grading.course import CHECKOUT, MarkingFailed
-from tests.bank import NOTEBOOK, answers, grade_id, source
+from tests.bank import answers, grade_id, source
 from tools.normal_form import problems, read
 
 RELEASED = CHECKOUT / "assignments" / "assignment4"

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from course_utils import run_checks, runs
+from course_utils.assignment import plan, run_checks, runs
+from course_utils.assignment.answers import CheckFailed
+from course_utils.assignment.runs import RunUnfinished, read_run, seed_correlation, seed_of, train_run
 from course_utils.checkpoints import CheckpointError
-from course_utils.checks import CheckFailed
-from course_utils.data import DataUnavailable, load
+from course_utils.data import load
 from course_utils.models import ConvVAE, VAEOutput
 from course_utils.objectives import negative_elbo
-from course_utils.runs import RunUnfinished, read_run, seed_correlation, seed_of, train_run
+from course_utils.sources.source import DataUnavailable
 
 TINY = partial(ConvVAE, (1, 28, 28), 3, (4, 4), 8)
 
@@ -179,7 +180,7 @@ def test_a_missing_and_a_foreign_file_are_told_apart(tmp_path):
 @pytest.mark.parametrize(("name", "expected"), [("bce", 120.0), ("mse", 60.0), ("combined", 90.0), ("cifar10", 120.0)])
 def test_each_run_has_the_loss_that_its_task_gave_it(name, expected):
     measures = {"bce": 100.0, "sse": 4.0, "kl": 20.0}  # 4 / (2 * 0.05) = 40 and 4 / (2 * 0.02) = 100
-    assert run_checks.loss_of(name, measures) == pytest.approx(expected)
+    assert plan.RUNS[name].loss(measures) == pytest.approx(expected)
 
 
 def test_a_run_on_images_that_are_not_here_is_marked_as_unverified(tmp_path, monkeypatch):

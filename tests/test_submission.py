@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat import NotebookNode
 
-from course_utils import submission
+from course_utils.assignment import submission
+from course_utils.assignment.plan import NOTEBOOK, RUNS
+from course_utils.assignment.runs import seed_of
+from course_utils.assignment.submission import COSTS, FINE, GOOD, findings, main, report
 from course_utils.checkpoints import save_checkpoint
 from course_utils.models import ConvVAE
-from course_utils.run_checks import DATA_SETS, SHAPES
-from course_utils.runs import seed_of
-from course_utils.submission import COSTS, EPOCHS, FINE, GOOD, NOTEBOOK, RUNS, findings, main, report
 from tests.bank import answers, grade_id
 from tools.normal_form import read, write
 
@@ -31,10 +31,10 @@ NUMBER = 20261120  # as the solution has it
 def save_run(path: Path, number: int = NUMBER, **facts) -> Path:
     """A run with honest facts, its weights as they were before training, in another size for each loss."""
     name, size = path.stem, 2 + list(RUNS).index(path.stem)
-    entries = [{"bce": 500.0 - size * k, "sse": 50.0 - k / size, "kl": k / 9} for k in range(EPOCHS[name])]
+    entries = [{"bce": 500.0 - size * k, "sse": 50.0 - k / size, "kl": k / 9} for k in range(RUNS[name].epochs)]
     torch.manual_seed(seed_of(number))
-    model = ConvVAE(image_shape=SHAPES[DATA_SETS[name]], channels=(2, size))
-    known = {"student": number, "seed": seed_of(number), "epochs": EPOCHS[name], "data_set": DATA_SETS[name]}
+    model = ConvVAE(image_shape=RUNS[name].image_shape, channels=(2, size))
+    known = {"student": number, "seed": seed_of(number), "epochs": RUNS[name].epochs, "data_set": RUNS[name].data_set}
     known |= {"data": "digits", "bundled": True, "history": entries, "test": entries[-1]}
     return save_checkpoint(path, model, half=True, **known | facts)
 
@@ -383,7 +383,8 @@ def test_runs_of_two_students_are_found_though_the_notebook_does_not_say_a_numbe
 def test_the_epochs_are_those_of_the_release():
     known: dict[str, int] = {}
     exec(cell(read(RELEASE / NOTEBOOK), "parameters").source, known)
-    assert EPOCHS == dict.fromkeys(["bce", "mse", "combined"], known["EPOCHS"]) | {"cifar10": known["CIFAR_EPOCHS"]}
+    expected = dict.fromkeys(["bce", "mse", "combined"], known["EPOCHS"]) | {"cifar10": known["CIFAR_EPOCHS"]}
+    assert {name: run.epochs for name, run in RUNS.items()} == expected
 
 
 def test_a_linked_run_and_a_folder_in_its_place(folder):

@@ -63,11 +63,11 @@ def test_an_unwritable_out_is_found_before_training(tmp_path, capsys, monkeypatc
 
 
 def test_real_data_that_are_missing_are_one_sentence(monkeypatch, tmp_path, capsys):
-    from course_utils import data
+    from course_utils.sources import download
 
     monkeypatch.setenv("COURSE_DATA", "real")
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(data, "_connection_problem", lambda address: "no network: pulled plug")
+    monkeypatch.setattr(download, "connection_problem", lambda address: "no network: pulled plug")
     assert train.main(QUICK) == 1
     assert "DataUnavailable: MNIST is not in" in capsys.readouterr().err
 

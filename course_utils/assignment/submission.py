@@ -1,6 +1,6 @@
-"""What nbgrader would punish without a word, found before hand-in: `python -m course_utils.submission FILE_OR_FOLDER`.
+"""What nbgrader would punish without a word, found before hand-in.
 
-The exit status is 0 where nothing would cost points, else 1.
+`python -m course_utils.assignment.submission FILE_OR_FOLDER` ends with status 0 where nothing would cost points.
 """
 
 import ast
@@ -15,20 +15,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from course_utils.assignment.answers import CheckFailed
+from course_utils.assignment.plan import (
+    ASSIGNMENT,
+    CELLS,
+    COMPARISON,
+    MAX_MEGABYTES,
+    NOTEBOOK,
+    RUNS,
+    earlier_runs,
+    planned,
+)
+from course_utils.assignment.run_checks import check_different, check_own, check_whole
+from course_utils.assignment.runs import read_run
 from course_utils.checkpoints import CheckpointError, read_facts
-from course_utils.checks import CheckFailed
-from course_utils.run_checks import check_different, check_own, check_whole, earlier_runs
-from course_utils.runs import read_run
 from course_utils.runtime import course_root
 
-ASSIGNMENT = "assignment4"
-NOTEBOOK = f"{ASSIGNMENT}.ipynb"
-CELLS = "cells.json"
 FORMAT = 4  # of notebooks
-RUNS = {"bce": "test-run-bce", "mse": "test-run-mse", "combined": "test-run-combined", "cifar10": "test-run-cifar"}
-EPOCHS = {"bce": 100, "mse": 100, "combined": 100, "cifar10": 20}  # as the notebook's cell `parameters` has them
-COMPARED, COMPARISON = ("bce", "mse", "combined"), "test-comparison"
-MAX_MEGABYTES = 25
 MAX_FILES = 20_000  # somebody's home folder is not walked to its end
 STUB = re.compile(r"^[ \t]*raise Unanswered\(\)", re.MULTILINE)
 TEXT_STUB = "Your answer here."
@@ -390,7 +393,7 @@ def _worth(name: str, reference: dict[str, Json]) -> float:
     for later in names[names.index(name) + 1 :]:
         if reference[later]["kind"] == "answer":
             break
-        if not later.startswith(tuple(RUNS.values())):
+        if not later.startswith(tuple(run.tests for run in RUNS.values())):
             total += reference[later]["points"]
     return total
 
@@ -448,17 +451,17 @@ def _about_run(folder: Path, name: str, reference: dict[str, Json], own: int | N
 
 def _worth_of_run(name: str, reference: dict[str, Json]) -> tuple[str, str]:
     """The points of a run in brackets, alone and with those of the comparison that needs it."""
-    worth = sum(cell["points"] for test, cell in reference.items() if test.startswith(RUNS[name]))
+    worth = sum(cell["points"] for test, cell in reference.items() if test.startswith(RUNS[name].tests))
     if not worth:
         return "", ""
-    compared = reference.get(COMPARISON, {}).get("points", 0) if name in COMPARED else 0
+    compared = reference.get(COMPARISON, {}).get("points", 0) if RUNS[name].data_set == "mnist" else 0
     also = f", and {_points(compared)} of `comparison`" if compared else ""
     return f" ({_points(worth)})", f" ({_points(worth)}{also})"
 
 
 def _check_contents(path: Path, own: int | None) -> None:
     """CheckFailed where marking will say so too, as far as that needs none of the images."""
-    check_whole(path, EPOCHS[path.stem])
+    check_whole(path, planned(path).epochs)
     if own is not None:
         check_own(path, own)
     check_different(path, earlier_runs(path))
@@ -493,7 +496,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the report on one notebook or folder."""
     arguments = sys.argv[1:] if argv is None else argv
     if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
-        print("usage: python -m course_utils.submission FILE_OR_FOLDER", file=sys.stderr)
+        print("usage: python -m course_utils.assignment.submission FILE_OR_FOLDER", file=sys.stderr)
         return 2
     found = findings(arguments[0])
     print(_page(found))

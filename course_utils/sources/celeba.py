@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.lib import format as npy
 from PIL import Image
-from torch import Tensor
 from torchvision import datasets
 from tqdm.auto import tqdm
 
-from course_utils.files import DataUnavailable, atomic_path, damage_named
+from course_utils.files import atomic_path
+from course_utils.sources.source import DataUnavailable, Pictures, damage_named
 
 ADDRESS = "https://drive.google.com/"
 FILES = (
@@ -42,8 +42,8 @@ def download_celeba(folder: Path) -> None:
         raise RuntimeError(f"Google Drive did not hand it out, which it often refuses: {error}") from error
 
 
-def read_celeba(root: Path, split: str) -> tuple[Tensor, Tensor, str, Tensor, tuple[str, ...]] | None:
-    """Images uint8 (n, 3, 64, 64) mapped from disk, labels int64 (n,), note, attributes bool (n, k), names; or None.
+def read_celeba(root: Path, split: str) -> Pictures | None:
+    """Faces uint8 (n, 3, 64, 64) mapped from disk, with what is ticked about them; None if they are not there.
 
     "train" and "test" are the official ones. Where the copy has no partition list, or has nothing of one of them, the
     last tenth of its images in the list's order is "test". The first call crops the JPEGs into `root`/celeba64 and
@@ -62,7 +62,7 @@ def read_celeba(root: Path, split: str) -> tuple[Tensor, Tensor, str, Tensor, tu
     names = tuple(record["attribute_names"].tolist())
     attributes = torch.from_numpy(record["attributes"])
     labels = attributes[:, names.index("Smiling")].long()
-    return torch.from_numpy(images), labels, str(record["note"]), attributes, names
+    return Pictures(torch.from_numpy(images), labels, str(record["note"]), attributes, names)
 
 
 @dataclass(frozen=True)

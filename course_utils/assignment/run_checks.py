@@ -1,21 +1,26 @@
 """What a kept run is worth: is it whole, whose is it, does it say the truth, is it good? Nothing is trained here."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from course_utils.batching import to_unit
-from course_utils.checkpoints import CheckpointError
-from course_utils.checks import CheckFailed
-from course_utils.data import DataUnavailable, ImageSet
-from course_utils.latent import encode
-from course_utils.models import ConvVAE
-from course_utils.runs import (
+from course_utils.assignment.answers import CheckFailed
+from course_utils.assignment.plan import (
+    COPIED,
+    FULL_POINTS,
+    HALF_POINTS,
+    MOSTLY_MEAN,
+    REMEMBERED,
+    TELLING_T,
+    TRAIN_IMAGES,
+    earlier_runs,
+    planned,
+)
+from course_utils.assignment.runs import (
     CommonMeasures,
     Run,
     RunUnfinished,
@@ -27,30 +32,13 @@ from course_utils.runs import (
     seed_of,
     weights_correlation,
 )
+from course_utils.batching import to_unit
+from course_utils.checkpoints import CheckpointError
+from course_utils.data import ImageSet
+from course_utils.latent import decode, encode
+from course_utils.models import ConvVAE
+from course_utils.sources.source import DataUnavailable
 
-SIGMA2 = 0.05  # of a digit's pixel around its reconstruction
-WEIGHT = 0.5  # of the binary cross-entropy in the combination
-CIFAR_SIGMA2 = 0.02
-# (run, on the stand-in?): its loss on the test images as loss_of gives it, measured once on the solution's own runs
-REFERENCE = {
-    ("bce", True): 133.7,
-    ("mse", True): 47.4,
-    ("combined", True): 91.3,
-    ("cifar10", True): 1131.9,
-    ("bce", False): 94.7,
-    ("mse", False): 89.3,
-    ("combined", False): 94.3,
-    ("cifar10", False): 1422.3,
-}
-DATA_SETS = {"bce": "mnist", "mse": "mnist", "combined": "mnist", "cifar10": "cifar10"}
-SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
-REMEMBERED = 0.1  # correlation with the first weights; honest runs had 0.2 to 0.8, foreign ones under 0.002
-COPIED = 0.95  # correlation of two runs' weights; a student's own runs had up to 0.7
-IN_ORDER = ("bce", "mse", "combined")  # of two equal runs, the later one is the copy
-TRAIN_IMAGES = 2_000  # of the training set, to compare a history's end with the weights
-MOSTLY_MEAN = 0.5  # a run with more of the mean image's error has hardly learned anything
-TELLING_T = 1
-FULL_POINTS, HALF_POINTS = 0.8, 0.4
 UNVERIFIED = "UNVERIFIED: "
 
 
@@ -68,23 +56,14 @@ class Measured(NamedTuple):
     test: dict[str, float]
 
 
-def loss_of(name: str, measures: Mapping[str, float]) -> float:
-    """The loss that run `name` minimises, in nats per image and without the Gaussian's constant, from its measures."""
-    sigma2 = CIFAR_SIGMA2 if name == "cifar10" else SIGMA2
-    weight = {"bce": 1.0, "combined": WEIGHT}.get(name, 0.0)
-    return weight * measures["bce"] + (1 - weight) * measures["sse"] / (2 * sigma2) + measures["kl"]
-
-
 def check_whole(path: str | Path, epochs: int) -> None:
     """CheckFailed unless a finished run for the task's images lies at `path`, with one history entry per epoch."""
-    run, name = _run(path), Path(path).stem
-    facts, shape = run.facts, SHAPES[DATA_SETS[name]]
-    if not isinstance(run.model, ConvVAE) or run.model.image_shape != shape:
-        raise CheckFailed(
-            f"{path} holds a {facts['model']} for images {run.model.image_shape}; expected conv, {shape}."
-        )
-    if facts["data_set"] != DATA_SETS[name]:
-        raise CheckFailed(f"{path} was trained on {facts['data_set']}, not on {DATA_SETS[name]}.")
+    run, plan = _run(path), planned(path)
+    facts, shape = run.facts, run.model.image_shape
+    if not isinstance(run.model, ConvVAE) or shape != plan.image_shape:
+        raise CheckFailed(f"{path} holds a {facts['model']} for images {shape}; expected conv, {plan.image_shape}.")
+    if facts["data_set"] != plan.data_set:
+        raise CheckFailed(f"{path} was trained on {facts['data_set']}, not on {plan.data_set}.")
     history = facts["history"]
     if facts["epochs"] != epochs or len(history) != epochs:
         raise CheckFailed(
@@ -93,7 +72,7 @@ def check_whole(path: str | Path, epochs: int) -> None:
         )
     if len({tuple(entry[part] for part in CommonMeasures._fields) for entry in history}) < len(history):
         raise CheckFailed(f"{path}: epochs in the history repeat each other to the last digit; no training does that.")
-    first, last = (loss_of(name, entry) for entry in (history[0], history[-1]))
+    first, last = (plan.loss(entry) for entry in (history[0], history[-1]))
     if not last < first:
         raise CheckFailed(f"{path}: the loss did not fall, from {first:.1f} to {last:.1f} nats per image.")
 
@@ -121,12 +100,6 @@ def check_different(path: str | Path, others: Sequence[str | Path]) -> None:
         if same_history or weights_correlation(run, _run(other)) > COPIED:
             what = "history" if same_history else "weights"
             raise CheckFailed(f"{path} and {other} hold the same {what}. Each loss needs a run of its own.")
-
-
-def earlier_runs(path: str | Path) -> list[Path]:
-    """The runs on the same images that come before this one in the assignment."""
-    name = Path(path).stem
-    return [Path(path).with_stem(other) for other in IN_ORDER[: IN_ORDER.index(name)]] if name in IN_ORDER else []
 
 
 def _readable(path: str | Path) -> bool:
@@ -168,17 +141,18 @@ def check_honest(path: str | Path) -> str:
 
 def quality(path: str | Path) -> Quality:
     """Full, half or no points for 80 %, 40 % or less of the way from the mean image to the reference run."""
-    run, name = _run(path), Path(path).stem
+    run, plan = _run(path), planned(path)
     try:
         check_different(path, earlier_runs(path))
     except CheckFailed as error:
         return Quality(0.0, str(error))
     try:
-        loss = loss_of(name, _measured_once(str(path), run.path.stat().st_mtime_ns).test)
+        loss = plan.loss(_measured_once(str(path), run.path.stat().st_mtime_ns).test)
         bce, sse = mean_image_errors(*(part.images for part in held_out(run)))
     except DataUnavailable as error:
         return Quality(1.0, _unverified(run, error))
-    lazy, reference = loss_of(name, {"bce": bce, "sse": sse, "kl": 0.0}), REFERENCE[name, run.facts["bundled"]]
+    lazy = plan.loss({"bce": bce, "sse": sse, "kl": 0.0})
+    reference = plan.bundled if run.facts["bundled"] else plan.real
     way = (lazy - loss) / (lazy - reference)
     sentence = (
         f"{path}: test loss {loss:.1f} nats per image; the mean image has {lazy:.1f}, the reference run "
@@ -256,9 +230,7 @@ def _learned_the_test_images(run: Run) -> bool:
     return bool(t < TELLING_T)
 
 
-@torch.no_grad()
 def _relative_errors(run: Run, images: Tensor, mean: Tensor) -> Tensor:
     """Squared error of each reconstruction, as a share of the mean image's: (n, c, h, w) -> (n,)."""
-    x, z = to_unit(images), encode(run.model, images)
-    x_hat = torch.cat([run.model.decode(part).sigmoid() for part in z.split(500)])
+    x, x_hat = to_unit(images), decode(run.model, encode(run.model, images))
     return ((x_hat - x).square().sum(dim=(1, 2, 3)) / (mean - x).square().sum(dim=(1, 2, 3))).double()

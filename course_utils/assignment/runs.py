@@ -173,7 +173,7 @@ def weights_correlation(a: Run, b: Run) -> float:
     return _correlation(a.model, b.model)
 
 
-def matrices(model: nn.Module) -> Tensor:
+def flat_weights(model: nn.Module) -> Tensor:
     """All weights in one row, without biases and norms, which start alike in every network."""
     return torch.cat([weights.detach().flatten().double() for weights in model.parameters() if weights.dim() > 1])
 
@@ -228,5 +228,5 @@ def _all_unfinished(path: Path) -> list[Path]:
 
 
 def _correlation(a: nn.Module, b: nn.Module) -> float:
-    one, other = matrices(a), matrices(b)
+    one, other = flat_weights(a), flat_weights(b)
     return torch.corrcoef(torch.stack([one, other]))[0, 1].item() if one.shape == other.shape else 0.0

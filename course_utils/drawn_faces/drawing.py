@@ -1,27 +1,17 @@
-"""Faces drawn from known factors: the stand-in for CelebA, and the truth against which latent edits are measured."""
+"""Faces drawn from their factors, layer over layer."""
 
 import colorsys
 from collections.abc import Callable
 from copy import copy
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
-from course_utils.face_factors import HAIR_STYLES, RANGES, YAW_DEGREES
-from course_utils.face_factors import FaceFactors as FaceFactors  # these are part of this module's interface
-from course_utils.face_factors import attributes as attributes
-from course_utils.face_factors import held_still as held_still
-from course_utils.face_factors import sample_factors as sample_factors
+from course_utils.drawn_faces.factors import HAIR_STYLES, RANGES, YAW_DEGREES, FaceFactors
 
 SIDE = 64
 CHUNK = 48  # faces drawn at a time; their layers then stay in the processor's cache
-SPLIT_SEEDS = {"train": 0, "test": 1}
-SPLIT_SIZES = {"train": 6000, "test": 1000}
-CLASSES = ("not smiling", "smiling")
 
 
 def draw(factors: FaceFactors) -> np.ndarray:
@@ -35,39 +25,6 @@ def draw(factors: FaceFactors) -> np.ndarray:
         part = slice(start, start + CHUNK)
         images[part] = (_Sketch(factors[part]).face().clip(0, 1) * 255 + 0.5).astype(np.uint8)
     return images
-
-
-@cache
-def split_factors(split: str) -> FaceFactors:
-    """The factors of the faces that `drawn("train" or "test")` shows: 6,000 or 1,000."""
-    return sample_factors(SPLIT_SIZES[split], SPLIT_SEEDS[split])
-
-
-@cache
-def drawn(split: str) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
-    """Images uint8 (n, 3, 64, 64), labels int64 (n,) into CLASSES, attributes bool (n, k) and their names."""
-    return _ticked(split_factors(split))
-
-
-@cache
-def laboratory(split: str) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
-    """The same of faces in which seven things vary and everything else is held still."""
-    return _ticked(held_still(split_factors(split)))
-
-
-def _ticked(factors: FaceFactors) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
-    ticked, names = attributes(factors)
-    labels = torch.from_numpy(ticked[:, names.index("Smiling")]).long()
-    return torch.from_numpy(draw(factors)), labels, torch.from_numpy(ticked), names
-
-
-@cache
-def drawn_grey(split: str) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
-    """The same faces in grey, images uint8 (n, 1, 64, 64)."""
-    images, *rest = drawn(split)
-    weights = torch.tensor([0.299, 0.587, 0.114])
-    grey = [torch.einsum("nchw,c->nhw", part.float(), weights) for part in images.split(500)]
-    return torch.cat(grey)[:, None].round().to(torch.uint8), *rest
 
 
 # --- drawing: signed distances in units of half an image, negative inside, painted layer over layer ---

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.datasets import load_digits, load_sample_images
-from torch import Tensor
+
+from course_utils.sources.source import Pictures
 
 DIGIT_CLASSES = tuple(str(digit) for digit in range(10))
 PATCH_CLASSES = ("temple, dark", "temple, light", "flower, dark", "flower, light")
@@ -17,7 +18,7 @@ PATCHES_PER_PHOTOGRAPH = {"train": 2500, "test": 500}
 
 
 @cache
-def digits(split: str) -> tuple[Tensor, Tensor]:
+def digits(split: str) -> Pictures:
     """scikit-learn's 1,797 digits of 8x8, enlarged to 20x20 in the middle of 28x28: uint8 (n, 1, 28, 28), labels (n,).
 
     Every sixth digit belongs to "test" (299), the others to "train" (1,498).
@@ -27,11 +28,11 @@ def digits(split: str) -> tuple[Tensor, Tensor]:
     large = F.interpolate(small, size=(20, 20), mode="bicubic", align_corners=False).clamp(0, 1)
     images = F.pad(large, (4, 4, 4, 4)).mul(255).round().to(torch.uint8)
     chosen = (torch.arange(len(images)) % 6 == 5) == (split == "test")
-    return images[chosen], torch.tensor(bunch.target, dtype=torch.int64)[chosen]
+    return Pictures(images[chosen], torch.tensor(bunch.target, dtype=torch.int64)[chosen])
 
 
 @cache
-def photograph_patches(split: str) -> tuple[Tensor, Tensor]:
+def photograph_patches(split: str) -> Pictures:
     """32x32 colour patches of scikit-learn's two photographs: uint8 (n, 3, 32, 32), labels (n,) into PATCH_CLASSES.
 
     A label says which photograph a patch shows and whether it is lighter than that photograph's mean. "test" is cut
@@ -45,7 +46,7 @@ def photograph_patches(split: str) -> tuple[Tensor, Tensor]:
         chosen = windows[rows, rng.integers(windows.shape[1], size=len(rows))]
         patches.append(chosen)
         labels.append(2 * which + (chosen.mean(axis=(1, 2, 3)) > photograph.mean()))
-    return torch.from_numpy(np.concatenate(patches)), torch.from_numpy(np.concatenate(labels)).long()
+    return Pictures(torch.from_numpy(np.concatenate(patches)), torch.from_numpy(np.concatenate(labels)).long())
 
 
 def _rows(height: int, split: str) -> np.ndarray:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
-from course_utils.files import atomic_path, damage_named
+from course_utils.files import atomic_path
+from course_utils.sources.source import Pictures, damage_named
 
 ADDRESS = "https://github.com/hromi/SMILEsmileD/archive/refs/heads/master.zip"
 FILES = f"SMILEsmileD-master.zip (from {ADDRESS}), or smiles64.npz with images uint8 (n, 64, 64) and smiling bool (n,),"
@@ -23,8 +23,8 @@ MOST_ARCHIVE_BYTES = 100 * 2**20
 MEMBER = re.compile(r"(?:^|/)SMILEs/(positives|negatives)/[^/]+/([^/]+)\.jpe?g$", re.IGNORECASE)
 
 
-def read_smiles(root: Path, split: str) -> tuple[Tensor, Tensor, str, Tensor, tuple[str, ...]] | None:
-    """Images uint8 (n, 1, 64, 64), labels int64 (n,), a note, attributes bool (n, 1), their names; None if not there.
+def read_smiles(root: Path, split: str) -> Pictures | None:
+    """Faces uint8 (n, 1, 64, 64) with their one attribute, bool (n, 1); None if they are not there.
 
     Of each class every sixth face, in the file's order, belongs to "test".
     """
@@ -40,7 +40,7 @@ def read_smiles(root: Path, split: str) -> tuple[Tensor, Tensor, str, Tensor, tu
     chosen = _in_test(smiling) == (split == "test")
     smiles = torch.from_numpy(smiling[chosen])
     note = "" if len(images) == WHOLE else f", of a copy that holds {len(images):,} of {WHOLE:,} faces"
-    return torch.from_numpy(images[chosen])[:, None], smiles.long(), note, smiles[:, None], ("Smiling",)
+    return Pictures(torch.from_numpy(images[chosen])[:, None], smiles.long(), note, smiles[:, None], ("Smiling",))
 
 
 def download_smiles(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """What a drawn face is made of: its factors, how they are drawn at random, and the attributes that follow from them."""
 
 from dataclasses import dataclass, fields, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,8 +13,10 @@ HAIR_COLOURS = ("black", "brown", "blond", "gray", "red")
 EYE_COLOURS = ("brown", "blue", "green", "hazel")
 GLASSES = ("none", "round", "square")
 YAW_DEGREES = 23
+SPLIT_SEEDS = {"train": 0, "test": 1}
+SPLIT_SIZES = {"train": 6000, "test": 1000}
 
-STILL = {  # what `held_still` makes of all that face_measures cannot read from a picture
+STILL = {  # what `held_still` makes of all that `measures` cannot read from a picture
     **dict.fromkeys(("yaw", "tilt", "mouth_openness", "brow_raise", "brow_angle", "blush", "light"), 0.0),
     **dict.fromkeys(("eye_colour", "beard", "hat"), 0),
     **{"face_width": 1.0, "hair_style": 1, "hair_shade": 1.0, "eye_openness": 0.8},
@@ -104,6 +107,12 @@ def held_still(factors: FaceFactors) -> FaceFactors:
     """The same faces in a laboratory: only mouth, lipstick, glasses, skin, hair colour and background still vary."""
     n = len(factors)
     return replace(factors, **{name: np.full(n, value) for name, value in STILL.items()})
+
+
+@cache
+def split_factors(split: str) -> FaceFactors:
+    """The factors of the bundled faces, "train" (6,000) or "test" (1,000)."""
+    return sample_factors(SPLIT_SIZES[split], SPLIT_SEEDS[split])
 
 
 def attributes(factors: FaceFactors) -> tuple[np.ndarray, tuple[str, ...]]:
