@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import ToPILImage, ToTensor
 
@@ -36,10 +36,18 @@ class PerImage(torch.utils.data.Dataset):
         return self.to_tensor(self.to_pil(self.images[i]))
 
 
+def pytorch_start(model: nn.Module) -> None:
+    """Draw all weights anew as PyTorch does by default, which is where the lecture's network starts."""
+    for layer in model.modules():
+        if hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
+
+
 def lecture_recipe(images: Tensor, epochs: int) -> ConvVAE:
-    """L0's loop: DataLoader, float32, cross-entropy of sigmoids summed over the batch, Adam at 1e-3."""
+    """L0's loop: PyTorch's start, DataLoader, float32, cross-entropy of sigmoids summed over the batch, Adam, 1e-3."""
     torch.manual_seed(0)
     model = ConvVAE()
+    pytorch_start(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for _ in range(epochs):
         for x in DataLoader(PerImage(images), batch_size=128, shuffle=True):

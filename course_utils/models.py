@@ -42,8 +42,20 @@ def check_latents(z: Tensor, latent_dim: int) -> None:
         )
 
 
+def start_for_relu(layers: nn.Module) -> None:
+    """Draw the weights from N(0, 2 / inputs) and clear the biases: the signal keeps its size.  [He et al. 2015]"""
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
 class Encoder(nn.Module):
-    """3x3 convolutions of stride 2, one hidden layer, two heads: (n, c, h, w) -> mu, logvar, each (n, d)."""
+    """3x3 convolutions of stride 2, one hidden layer, two heads: (n, c, h, w) -> mu, logvar, each (n, d).
+
+    It starts with mu near 0 and logvar = -3 for every image. From PyTorch's own start, Adam silences most hidden units
+    within its first fifty steps, and they stay silent.
+    """
 
     def __init__(self, image_shape: ImageShape, channels: tuple[int, ...], hidden: int, latent_dim: int) -> None:
         super().__init__()
@@ -55,6 +67,11 @@ class Encoder(nn.Module):
         self.hidden = nn.Sequential(nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU())
         self.mu = nn.Linear(hidden, latent_dim)
         self.logvar = nn.Linear(hidden, latent_dim)
+        start_for_relu(self.convolutions)
+        start_for_relu(self.hidden)
+        nn.init.normal_(self.mu.weight, std=0.005)
+        nn.init.zeros_(self.logvar.weight)
+        nn.init.constant_(self.logvar.bias, -3.0)
 
     def features(self, x: Tensor) -> Tensor:
         return self.hidden(self.convolutions(x))
@@ -165,18 +182,18 @@ class DCGANVAE(VAE):
         super().__init__(image_shape, latent_dim)
         _require_side("DCGANVAE", self.image_shape, 28)
         channels = self.image_shape[0]
-        self.encoder = TwoHeads(
-            nn.Sequential(
-                *(nn.Conv2d(channels, 16, 4, 2), nn.BatchNorm2d(16), nn.LeakyReLU(0.2)),
-                *(nn.Conv2d(16, 32, 4, 2), nn.BatchNorm2d(32), nn.LeakyReLU(0.2)),
-                *(nn.Conv2d(32, 2 * latent_dim, 4, 2), nn.Flatten()),
-            )
+        trunk = nn.Sequential(
+            _stage(nn.Conv2d(channels, 16, 4, 2), 16, nn.LeakyReLU(0.2)),
+            _stage(nn.Conv2d(16, 32, 4, 2), 32, nn.LeakyReLU(0.2)),
+            nn.Conv2d(32, 2 * latent_dim, 4, 2),
+            nn.Flatten(),
         )
+        self.encoder = TwoHeads(trunk)
         self.decoder = nn.Sequential(
             nn.Unflatten(1, (latent_dim, 1, 1)),
-            *(nn.ConvTranspose2d(latent_dim, 256, 3, 2), nn.BatchNorm2d(256), nn.ReLU()),
-            *(nn.ConvTranspose2d(256, 128, 4, 1), nn.BatchNorm2d(128), nn.ReLU()),
-            *(nn.ConvTranspose2d(128, 64, 3, 2), nn.BatchNorm2d(64), nn.ReLU()),
+            _stage(nn.ConvTranspose2d(latent_dim, 256, 3, 2), 256, nn.ReLU()),
+            _stage(nn.ConvTranspose2d(256, 128, 4, 1), 128, nn.ReLU()),
+            _stage(nn.ConvTranspose2d(128, 64, 3, 2), 64, nn.ReLU()),
             nn.ConvTranspose2d(64, channels, 4, 2),
         )
 
@@ -191,15 +208,23 @@ class UnstridedVAE(VAE):
         if min(self.image_shape[1:]) < 7:
             raise ValueError(f"UnstridedVAE needs images of at least 7x7 pixels, got {self.image_shape}.")
         channels, inner = self.image_shape[0], (64, self.image_shape[1] - 6, self.image_shape[2] - 6)
-        self.encoder = TwoHeads(
-            nn.Sequential(
-                *(nn.Conv2d(channels, 16, 5), nn.ReLU(), nn.Conv2d(16, 64, 3), nn.ReLU()),
-                *(nn.Flatten(), nn.Linear(math.prod(inner), 2 * latent_dim)),
-            )
+        flat = math.prod(inner)
+        trunk = nn.Sequential(
+            nn.Conv2d(channels, 16, 5),
+            nn.ReLU(),
+            nn.Conv2d(16, 64, 3),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(flat, 2 * latent_dim),
         )
+        self.encoder = TwoHeads(trunk)
         self.decoder = nn.Sequential(
-            *(nn.Linear(latent_dim, math.prod(inner)), nn.ReLU(), nn.Unflatten(1, inner)),
-            *(nn.ConvTranspose2d(64, 16, 3), nn.ReLU(), nn.ConvTranspose2d(16, channels, 5)),
+            nn.Linear(latent_dim, flat),
+            nn.ReLU(),
+            nn.Unflatten(1, inner),
+            nn.ConvTranspose2d(64, 16, 3),
+            nn.ReLU(),
+            nn.ConvTranspose2d(16, channels, 5),
         )
 
 
@@ -238,7 +263,7 @@ def _face_trunk(
     c_in: int, channels: tuple[int, ...], dropout: float, flat_shape: ImageShape, latent_dim: int
 ) -> nn.Sequential:
     blocks = [
-        nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), *_norm(b))
+        _stage(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), b, nn.LeakyReLU(0.1))
         for a, b in zip((c_in, *channels), channels, strict=False)
     ]
     last = nn.Linear(math.prod(flat_shape), 2 * latent_dim)
@@ -249,15 +274,17 @@ def _face_decoder(
     latent_dim: int, flat_shape: ImageShape, channels: tuple[int, ...], c_out: int, upsampling: str
 ) -> nn.Sequential:
     blocks = [
-        nn.Sequential(_doubling(a, b, upsampling, bias=False), *_norm(b))
+        _stage(_doubling(a, b, upsampling, bias=False), b, nn.LeakyReLU(0.1))
         for a, b in zip(channels[::-1], channels[-2::-1], strict=False)
     ]
-    start = (nn.Linear(latent_dim, math.prod(flat_shape)), nn.Unflatten(1, flat_shape), *_norm(flat_shape[0]))
-    return nn.Sequential(*start, *blocks, _doubling(channels[0], c_out, upsampling))
+    expand = [nn.Linear(latent_dim, math.prod(flat_shape)), nn.Unflatten(1, flat_shape)]
+    norm = [nn.BatchNorm2d(flat_shape[0]), nn.LeakyReLU(0.1)]
+    return nn.Sequential(*expand, *norm, *blocks, _doubling(channels[0], c_out, upsampling))
 
 
-def _norm(channels: int) -> tuple[nn.Module, nn.Module]:
-    return nn.BatchNorm2d(channels), nn.LeakyReLU(0.1)
+def _stage(convolution: nn.Module, channels: int, activation: nn.Module) -> nn.Sequential:
+    """A convolution with so many output channels, batch norm, and the activation."""
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), activation)
 
 
 def _doubling(c_in: int, c_out: int, upsampling: str, *, bias: bool = True) -> nn.Module:

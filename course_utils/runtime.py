@@ -14,6 +14,7 @@ import torch
 T = TypeVar("T")
 
 PROFILES = ("quick", "full")
+PRECISIONS = ("auto", "float32", "bfloat16")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc, malloc.h
 _definitions: list[torch.library.Library] = []  # a Library withdraws its operators when it is garbage-collected
 
@@ -26,13 +27,26 @@ def profile() -> str:
     return name
 
 
+def precision() -> str:
+    """`COURSE_PRECISION`: "auto" (default; bfloat16 where the processor computes in it), "float32" or "bfloat16"."""
+    name = os.environ.get("COURSE_PRECISION") or "auto"
+    if name not in PRECISIONS:
+        raise ValueError(f"COURSE_PRECISION must be one of {', '.join(PRECISIONS)}; it is {name!r}. Unset it for auto.")
+    return name
+
+
 def budget(*, quick: T, full: T) -> T:
     """The value for the current profile; used in a lesson's `parameters` cell and nowhere else."""
     return {"quick": quick, "full": full}[profile()]
 
 
 def seed_everything(seed: int) -> torch.Generator:
-    """Seed torch, NumPy and Python, and return a CPU generator with the same seed to pass on."""
+    """Seed torch, NumPy and Python, and return a CPU generator with the same seed to pass on.
+
+    ValueError unless the seed is a whole number from 0 to 2**32 - 1.
+    """
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise ValueError(f"SEED must be a whole number from 0 to {2**32 - 1}, got {seed!r}. Set it in the parameters.")
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

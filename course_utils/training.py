@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from IPython.display import display
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 from tqdm.auto import tqdm
 
+from course_utils import runtime
 from course_utils.batching import batches
 from course_utils.checkpoints import CheckpointError, read_facts, read_tensors, write_tensors
 
 Losses = dict[str, float]
 SCHEDULES = ("one-cycle", "constant")
-PRECISIONS = ("auto", "float32")
 
 
 class Objective(Protocol):
@@ -60,10 +61,11 @@ def fit(
 ) -> History:
     """Minimise the objective's first part with Adam over uint8 or [0, 1] images (n, c, h, w), in place.
 
-    `learning_rate` is the peak of a one-cycle schedule or a constant rate. `precision` is "float32" or "auto": bfloat16
-    where the processor computes in it. With `checkpoint`, every epoch is written there and an interrupted call goes on
-    from the last one, to the same result. Ctrl-C returns early with `stopped` set.  ValueError for bad arguments,
-    TrainingDiverged where the loss is lost.
+    `learning_rate` is the peak of a one-cycle schedule or a constant rate. `precision` is "float32", "bfloat16" or
+    "auto": what COURSE_PRECISION says, and without it bfloat16 where the processor computes in it. With `checkpoint`,
+    every epoch is written there and an interrupted call goes on from the last one, to the same result and therefore in
+    the same precision. Ctrl-C returns early with `stopped` set.  ValueError for bad arguments, CheckpointError for a
+    checkpoint of other settings, TrainingDiverged where the loss is lost.
     """
     settings = {
         "epochs": epochs,
@@ -74,6 +76,7 @@ def fit(
         "precision": precision,
     }
     _check_settings(settings)
+    settings["precision"] = _resolved(precision, _device_of(model))
     run = _Run(model, objective, generator, settings)
     if checkpoint is not None and Path(checkpoint).exists():
         run.resume(checkpoint)
@@ -116,7 +119,7 @@ class _Run:
         self.model, self.objective, self.generator, self.settings = model, objective, generator, settings
         self.history = History()
         self.device = _device_of(model)
-        self.dtype = _autocast_dtype(self.device, settings["precision"])
+        self.dtype = getattr(torch, settings["precision"])
         self.steps_per_epoch = math.ceil(settings["images"] / settings["batch_size"])
         model.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(model.parameters(), lr=settings["learning_rate"], fused=True)
@@ -126,7 +129,8 @@ class _Run:
         if self.settings["schedule"] == "constant":
             return ConstantLR(self.optimizer, factor=1.0)
         steps = self.settings["epochs"] * self.steps_per_epoch
-        return OneCycleLR(self.optimizer, max_lr=self.settings["learning_rate"], total_steps=steps)
+        rate = self.settings["learning_rate"]
+        return OneCycleLR(self.optimizer, max_lr=rate, total_steps=steps, pct_start=0.15, cycle_momentum=False)
 
     def epoch(self, images: Tensor, test_images: Tensor | None, bar: tqdm) -> None:
         """One pass over the images; its noise depends on the generator alone, so a resumed run repeats it exactly."""
@@ -177,7 +181,7 @@ class _Run:
         if facts.get("settings") != self.settings:
             raise CheckpointError(
                 f"{path} belongs to another run: made with {facts.get('settings')}, this one has {self.settings}. "
-                "Delete the file to start afresh, or call fit with the same settings."
+                "Delete the file to start afresh, or call fit with the same settings (COURSE_PRECISION among them)."
             )
         parameters = list(self.model.parameters())
         blank = {i: _blank_adam_state(parameters[i]) for i in facts["updated"]}
@@ -203,9 +207,27 @@ def _blank_adam_state(parameter: Tensor) -> dict[str, Tensor]:
     return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
 
 
+IN_NOTEBOOK = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
+
+
+class _Bar(tqdm):
+    """A bar of which a notebook keeps one plain line: a widget is gone when the kernel is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | ({"display": False} if IN_NOTEBOOK else {}))
+        self.shown = display(self.container, display_id=True) if IN_NOTEBOOK and not self.disable else None
+
+    def close(self) -> None:
+        """Put the line in the place of the widget, once."""
+        super().close()
+        shown, self.shown = getattr(self, "shown", None), None
+        if shown is not None:
+            shown.update({"text/plain": str(self)}, raw=True, metadata={"progress-bar": True})
+
+
 def _progress_bar(run: _Run, *, enabled: bool) -> tqdm:
     epochs = run.settings["epochs"]
-    return tqdm(
+    return _Bar(
         total=epochs * run.steps_per_epoch,
         initial=len(run.history.train) * run.steps_per_epoch,
         desc=f"{epochs} epoch{'s' if epochs > 1 else ''}",
@@ -223,21 +245,25 @@ def _device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _autocast_dtype(device: torch.device, precision: str) -> torch.dtype:
-    """bfloat16 only where the processor computes in it; emulating it would be slower than float32."""
-    native = (
-        torch.cuda.is_bf16_supported(including_emulation=False)
-        if device.type == "cuda"
-        else device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
-    )
-    return torch.bfloat16 if precision == "auto" and native else torch.float32
+def _resolved(precision: str, device: torch.device) -> str:
+    """What the argument asks for, or else COURSE_PRECISION, or else whichever is faster on this device."""
+    asked = runtime.precision() if precision == "auto" else precision
+    return ("bfloat16" if _computes_in_bfloat16(device) else "float32") if asked == "auto" else asked
+
+
+def _computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether the processor has instructions for it; emulated, a step takes some six times as long as in float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    in_use = torch.backends.cpu.get_cpu_capability().startswith("AVX512")  # ATEN_CPU_CAPABILITY may forbid it
+    return device.type == "cpu" and in_use and torch.cpu.get_capabilities().get("avx512_bf16", False)
 
 
 def _check_settings(settings: dict[str, Any]) -> None:
     for name in ("epochs", "images", "batch_size", "learning_rate"):
         if not settings[name] > 0:
             raise ValueError(f"{name} must be positive, got {settings[name]}.")
-    for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+    for name, choices in (("schedule", SCHEDULES), ("precision", runtime.PRECISIONS)):
         if settings[name] not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {settings[name]!r}.")
 

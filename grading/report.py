@@ -54,9 +54,9 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
     gone = missing(gradebook, marked) | {grade.name for grade in tests if grade.auto_score is None}
     return Marked(
         student,
-        auto=sum(grade.auto_score or 0.0 for grade in tests) + sum(grade.manual_score or 0.0 for grade in tests),
+        auto=sum(grade.score for grade in tests),  # a mark by hand stands in the place of the program's
         auto_max=sum(grade.max_score for grade in tests),
-        manual=sum(grade.manual_score or 0.0 for grade in written),
+        manual=sum(grade.score for grade in written),
         manual_max=sum(grade.max_score for grade in written),
         waiting=sum(grade.needs_manual_grade for grade in written),
         late=submission.total_seconds_late > 0,

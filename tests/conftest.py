@@ -1,4 +1,5 @@
-"""One profile for all tests: repeatable property tests, no display, one thread, and no course setting from outside."""
+"""One profile for all tests: repeatable property tests, no display, one thread, and of the course's settings from
+outside only COURSE_PRECISION, under each value of which the tests must pass."""
 
 import matplotlib
 import pytest

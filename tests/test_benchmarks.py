@@ -19,7 +19,7 @@ for recipe in (lecture_recipe, course_recipe):
 def python(*arguments: str) -> str:
     """What a fresh interpreter prints."""
     root = Path(__file__).parents[1]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COURSE_DATA": "bundled", "PYTHONPATH": str(root)}
     done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -27,6 +27,15 @@ def python(*arguments: str) -> str:
 
 def test_both_recipes_train_the_network():
     python("-c", PROGRAM)
+
+
+def test_every_seed_has_a_row_in_every_precision_and_both_starts_differ():
+    command = ("-m", "benchmarks.seeds", "--epochs", "1", "--seeds", "0", "1", "--latent-dim", "2")
+    ours, pytorch = python(*command), python(*command, "--pytorch-start")
+    for rows in (ours, pytorch):
+        for precision in ("float32", "bfloat16"):
+            assert [f"precision {precision}  seed {seed}  " in rows for seed in (0, 1)] == [True, True]
+    assert ours.splitlines()[1].split("  s ")[0] != pytorch.splitlines()[1].split("  s ")[0]
 
 
 def test_the_waits_have_a_row_each():

@@ -53,7 +53,7 @@ def test_batch_norm_buffers_come_back(tmp_path):
     model = build("dcgan")
     model(torch.rand(4, 1, 28, 28))
     again, _ = load_checkpoint(save_checkpoint(tmp_path / "run", model), build)
-    assert torch.equal(model.state_dict()["encoder.trunk.1.running_mean"], again.encoder.trunk[1].running_mean)
+    assert torch.equal(model.state_dict()["encoder.trunk.0.1.running_mean"], again.encoder.trunk[0][1].running_mean)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(saved, monkeypatch):

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from nbgrader.api import Gradebook
 
 from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from course_utils.assignment.runs import seed_of
 from course_utils.checkpoints import save_checkpoint
 from course_utils.models import build
-from grading import alike, run
+from grading import alike, report, run
+from grading.course import configuration
 from tests.bank import Course, answers, grade_id
 from tools.normal_form import write
 
@@ -121,6 +123,26 @@ def test_only_what_is_new_is_marked(marked):
     (folder(root, "ada") / "timestamp.txt").write_text("no time")
     os.utime(folder(root, "ada") / "timestamp.txt", (before.st_atime, before.st_mtime))
     assert run.unmarked(root) == ["ada", "copied", "cut", "renamed"]
+
+
+def test_a_mark_that_a_person_raised_or_lowered_takes_the_place_of_the_programs(marked):
+    root, *_ = marked
+    before = next(row for row in report.rows(root) if row.student == "ada")
+    config = configuration(root)
+    with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as gradebook:
+        submission = gradebook.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, "ada")
+        grades = {grade.name: grade for grade in submission.grades}
+        full, none = grades["test-kl-values"], grades["test-run-cifar-whole"]
+        assert (full.auto_score, none.auto_score) == (2, 0)
+        try:
+            full.manual_score, none.manual_score = 0.5, 1.0  # one lowered by 1.5, one raised by 1
+            gradebook.db.commit()
+            after = next(row for row in report.rows(root) if row.student == "ada")
+        finally:
+            full.manual_score = none.manual_score = None
+            gradebook.db.commit()
+    assert after.auto == before.auto - 0.5
+    assert (after.auto_max, after.manual) == (before.auto_max, before.manual)
 
 
 def test_weights_and_numbers_that_two_students_share(tmp_path):

@@ -1,6 +1,8 @@
 """The arrows of the house: which module of ours may import which, in every folder, however deep."""
 
 import ast
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +25,7 @@ ALLOWED = {
     "models": "objectives",
     "latent": "batching",
     "widgets": "plotting",
-    "training": "batching checkpoints",
+    "training": "batching checkpoints runtime",
     "pretrained": "checkpoints models runtime",
     "data": "sources drawn_faces runtime",
     "train": "checkpoints data files models objectives runtime sources training",
@@ -189,3 +191,29 @@ def test_a_wheel_brings_every_module_and_each_can_be_imported(tmp_path):
     code += f"files = [import_module(name).__file__ for name in {names}]\n"
     code += f"assert all(file.startswith({str(unpacked)!r}) for file in files), files"
     subprocess.run([sys.executable, "-I", "-c", code], check=True)
+
+
+def taught_in() -> dict[str, set[str]]:
+    """Module -> numbers of the lessons with a cell that carries `teaches-NAME` for a name of that module."""
+    found: dict[str, set[str]] = {}
+    homes = {name: module for module, path in modules(ROOT / "course_utils").items() for name in _defined(path)}
+    for lesson in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        for cell in json.loads(lesson.read_text(encoding="utf-8"))["cells"]:
+            for tag in cell["metadata"].get("tags", []):
+                if tag.startswith("teaches-"):
+                    found.setdefault(homes[tag.removeprefix("teaches-")], set()).add(lesson.name[:2])
+    return found
+
+
+def _defined(path: Path) -> list[str]:
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return [node.name for node in ast.parse(path.read_text()).body if isinstance(node, kinds)]
+
+
+def test_the_package_opens_with_a_map_of_its_modules_and_the_lessons_that_teach_them():
+    docstring = ast.get_docstring(ast.parse((ROOT / "course_utils" / "__init__.py").read_text())) or ""
+    rows = re.findall(r"(?m)^    ([a-z_]+)  +\S.*?  +([0-9 ]+|-)$", docstring)
+    top = {name for name in modules(ROOT / "course_utils") if name and "." not in name}
+    assert {name for name, _ in rows} == top
+    told = {name: set(lessons.split()) for name, lessons in rows if lessons != "-"}
+    assert told == taught_in()

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from course_utils.batching import to_unit
+from course_utils.data import load
 from course_utils.models import (
     DCGANVAE,
     MODELS,
@@ -14,6 +16,8 @@ from course_utils.models import (
     build,
     halved_sizes,
 )
+from course_utils.objectives import negative_elbo
+from course_utils.training import fit
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 30, 27)]
 
@@ -31,6 +35,31 @@ def test_the_default_is_the_lecture_network():
     encoder = [(32, 1, 3, 3), (32,), (64, 32, 3, 3), (64,), (256, 3136), (256,), (20, 256), (20,), (20, 256), (20,)]
     decoder = [(256, 20), (256,), (3136, 256), (3136,), (64, 32, 3, 3), (32,), (32, 1, 3, 3), (1,)]
     assert sizes == encoder + decoder
+
+
+def test_the_encoder_starts_with_the_log_variance_of_its_cure_whatever_the_image():
+    mu, logvar = ConvVAE().encode(torch.rand(4, 1, 28, 28))
+    assert torch.equal(logvar, torch.full((4, 20), -3.0))
+    assert mu.std() > 0
+
+
+def test_the_encoder_keeps_the_size_of_a_signal_through_its_layers():
+    torch.manual_seed(0)
+    model, x = ConvVAE(), torch.rand(32, 1, 28, 28)
+    with torch.no_grad():
+        ratio = model.encoder.features(x).square().mean() / x.square().mean()
+    assert 0.3 < ratio < 3  # the borders' zeros take some; PyTorch's own start leaves a hundredth
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_most_hidden_units_outlive_the_first_sixty_steps(seed):
+    torch.manual_seed(seed)
+    model, images = ConvVAE(), load("mnist", "train", "bundled").images[:640]
+    gently = {"epochs": 12, "learning_rate": 3e-4, "schedule": "constant", "progress": False}
+    fit(model, images, negative_elbo, generator=torch.Generator().manual_seed(seed), **gently)
+    with torch.no_grad():
+        alive = model.encoder.features(to_unit(images)).amax(dim=0) > 0
+    assert alive.float().mean() > 0.6  # seen .88 and .89; .21 and .25 from PyTorch's own start
 
 
 def test_lecture_l2_network_has_its_sizes_and_no_norm_in_the_last_blocks():

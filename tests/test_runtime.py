@@ -96,6 +96,22 @@ def test_an_unknown_profile_is_refused_in_words(monkeypatch):
         runtime.profile()
 
 
+def test_the_precision_is_auto_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.delenv("COURSE_PRECISION", raising=False)
+    assert runtime.precision() == "auto"
+    for name in ("auto", "float32", "bfloat16"):
+        monkeypatch.setenv("COURSE_PRECISION", name)
+        assert runtime.precision() == name
+    monkeypatch.setenv("COURSE_PRECISION", "")
+    assert runtime.precision() == "auto"
+
+
+def test_an_unknown_precision_is_refused_in_words(monkeypatch):
+    monkeypatch.setenv("COURSE_PRECISION", "half")
+    with pytest.raises(ValueError, match="^COURSE_PRECISION must be one of auto, float32, bfloat16; it is 'half'"):
+        runtime.precision()
+
+
 def test_one_seed_repeats_all_three_random_sources():
     import random
 
@@ -104,6 +120,12 @@ def test_one_seed_repeats_all_three_random_sources():
         return random.random(), np.random.rand(), torch.rand(1).item(), torch.rand(1, generator=generator).item()
 
     assert draws() == draws()
+
+
+@pytest.mark.parametrize("seed", ["abc", "3", -1, 2**32, 1.0, True, None])
+def test_a_seed_that_is_none_is_refused_in_words(seed):
+    with pytest.raises(ValueError, match=r"SEED must be a whole number from 0 to 4294967295, got .*Set it in"):
+        runtime.seed_everything(seed)
 
 
 def test_device_is_the_cpu_without_a_gpu(monkeypatch):

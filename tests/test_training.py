@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 from torch import Tensor, nn
 
 from course_utils import training
@@ -101,12 +103,12 @@ def test_fit_lowers_the_loss_of_a_vae_and_reports_both_parts():
     model = small_vae()
     before = evaluate(model, IMAGES, negative_elbo)
     history = fit(
-        model, IMAGES, negative_elbo, epochs=20, generator=dice(), test_images=IMAGES, learning_rate=1e-2, **QUIET
+        model, IMAGES, negative_elbo, epochs=60, generator=dice(), test_images=IMAGES, learning_rate=1e-2, **QUIET
     )
     after = evaluate(model, IMAGES, negative_elbo)
-    assert after["loss"] < 0.95 * before["loss"]
+    assert after["loss"] < 0.9 * before["loss"]
     assert after == history.test[-1]
-    assert [set(losses) for losses in history.train] == [{"loss", "nll", "kl"}] * 20
+    assert [set(losses) for losses in history.train] == [{"loss", "nll", "kl"}] * 60
     assert not model.training
 
 
@@ -205,6 +207,76 @@ def test_a_checkpoint_of_another_run_is_refused_in_words(tmp_path):
         fit(small_vae(), IMAGES, negative_elbo, epochs=2, generator=dice(), checkpoint=tmp_path / "run", **QUIET)
 
 
+class Computes(nn.Module):
+    """Notes the type in which the training loop lets a matrix product be computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.w, self.dtypes = nn.Parameter(torch.ones(8, 1)), set()
+
+    def forward(self, x):
+        product = x.flatten(1)[:, :8] @ self.w
+        self.dtypes.add(product.dtype)
+        return (product.float()[:, 0],)
+
+
+def computed_in(**options):
+    model = Computes()
+    fit(model, IMAGES, distance_to_one, epochs=1, generator=dice(), **QUIET, **options)
+    (dtype,) = model.dtypes
+    return dtype
+
+
+def test_the_argument_decides_the_precision_before_the_environment(monkeypatch):
+    for setting in ("auto", "float32", "bfloat16"):
+        monkeypatch.setenv("COURSE_PRECISION", setting)
+        assert computed_in(precision="float32") == torch.float32
+        assert computed_in(precision="bfloat16") == torch.bfloat16
+
+
+def test_auto_is_what_the_environment_says_and_else_what_the_processor_has(monkeypatch):
+    for setting in ("float32", "bfloat16"):
+        monkeypatch.setenv("COURSE_PRECISION", setting)
+        assert computed_in() == getattr(torch, setting)
+    monkeypatch.delenv("COURSE_PRECISION")
+    for capability, native, expected in (
+        ("AVX512", True, torch.bfloat16),
+        ("AVX512", False, torch.float32),
+        ("AVX2", True, torch.float32),
+    ):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda capability=capability: capability)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda native=native: {"avx512_bf16": native})
+        assert computed_in() == expected
+
+
+def test_an_unknown_precision_in_the_environment_is_refused_in_words(monkeypatch):
+    monkeypatch.setenv("COURSE_PRECISION", "fast")
+    with pytest.raises(ValueError, match="COURSE_PRECISION must be one of auto, float32, bfloat16; it is 'fast'"):
+        computed_in()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_either_precision_lowers_the_loss_in_float32_weights(precision):
+    model = small_vae()
+    before = evaluate(model, IMAGES, negative_elbo)["loss"]
+    fit(model, IMAGES, negative_elbo, epochs=60, generator=dice(), learning_rate=1e-2, precision=precision, **QUIET)
+    assert evaluate(model, IMAGES, negative_elbo)["loss"] < 0.9 * before
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_a_run_goes_on_in_its_own_precision_or_not_at_all(tmp_path, monkeypatch):
+    options = {"epochs": 4, "checkpoint": tmp_path / "run", **QUIET}
+    interrupt_in_epoch(monkeypatch, 3)
+    fit(small_vae(), IMAGES, negative_elbo, generator=dice(), precision="float32", **options)
+    monkeypatch.undo()
+    monkeypatch.setenv("COURSE_PRECISION", "bfloat16")
+    with pytest.raises(CheckpointError, match="'precision': 'float32'.*'precision': 'bfloat16'.*COURSE_PRECISION"):
+        fit(small_vae(), IMAGES, negative_elbo, generator=dice(), **options)
+    monkeypatch.setenv("COURSE_PRECISION", "float32")
+    resumed = fit(small_vae(), IMAGES, negative_elbo, generator=dice(), **options)
+    assert len(resumed.train) == 4
+
+
 @pytest.mark.parametrize(
     ("objective", "message"),
     [
@@ -228,7 +300,7 @@ def test_a_lost_loss_stops_with_its_likely_cause(objective, message):
         ({"batch_size": -1}, "batch_size must be positive"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"schedule": "linear"}, "schedule must be one of one-cycle, constant, got 'linear'"),
-        ({"precision": "float8"}, "precision must be one of auto, float32"),
+        ({"precision": "float8"}, "precision must be one of auto, float32, bfloat16, got 'float8'"),
         ({"images": IMAGES[:0]}, "images must be positive, got 0"),
     ],
 )
@@ -266,3 +338,17 @@ def test_the_progress_bar_shows_both_parts_and_the_time_left(capsys):
     assert "nll" in captured.err
     assert "kl" in captured.err
     assert captured.out == ""
+
+
+def test_in_a_notebook_a_finished_bar_and_a_stopped_one_leave_a_plain_line():
+    source = (
+        "from course_utils.training import _Bar\nfor done in (3, 1):\n    with _Bar(total=3, desc='3 steps') as bar:\n"
+    )
+    nb = new_notebook(
+        cells=[new_code_cell(source + "        bar.update(done)\n        bar.set_postfix_str('kl 1.0 nats')")]
+    )
+    NotebookClient(nb, timeout=120, extra_arguments=["--IPKernelApp.log_level=ERROR"]).execute()
+    finished, stopped = (output.data for output in nb.cells[0].outputs)
+    assert set(finished) == set(stopped) == {"text/plain"}
+    assert finished["text/plain"].startswith("3 steps: 100%") and "kl 1.0 nats" in finished["text/plain"]
+    assert stopped["text/plain"].startswith("3 steps:  33%")

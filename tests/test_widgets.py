@@ -109,6 +109,7 @@ def test_plot_sliders_draw_anew_what_their_values_say():
     seen = []
 
     def draw(axes, **values):
+        assert not axes.patches  # what was drawn before is gone
         seen.append(values)
         axes.axhspan(-1, 2, color=(values["left"], values["right"], 0))
         axes.set(xlim=(0, 1), ylim=(0, 1))

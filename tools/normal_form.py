@@ -21,11 +21,20 @@ from nbformat.validator import iter_validate
 from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parents[1]
-KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
-LANGUAGE = {"name": "python"}
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {  # as JupyterLab writes it, so that opening and saving a stored notebook changes nothing
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+    "version": "3.11.7",
+}
 CELL_KEYS = ("deletable", "editable", "jupyter", "nbgrader", "tags")
 WORDS = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}.*)?")
+PYTHON = re.compile(r"3\.\d+\.\d+")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MAX_BYTES = 400_000
 COLOURS, GREYS = 40, 18
@@ -85,8 +94,15 @@ def _tags(cell: NotebookNode) -> list[str]:
 
 
 def _notebook_metadata(nb: NotebookNode) -> None:
-    nb.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE})
+    language = LANGUAGE | {"version": _version_of_python(nb)}
+    nb.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": language})
     nb.nbformat, nb.nbformat_minor = 4, 5
+
+
+def _version_of_python(nb: NotebookNode) -> str:
+    """The version that it was last run with, where it says so: JupyterLab would write it again."""
+    said = nb.metadata.get("language_info", {}).get("version")
+    return said if isinstance(said, str) and PYTHON.fullmatch(said) else LANGUAGE["version"]
 
 
 def _cell_metadata(nb: NotebookNode) -> None:
@@ -115,7 +131,12 @@ def _whitespace(nb: NotebookNode) -> None:
 
 def _transient_outputs(nb: NotebookNode) -> None:
     for cell in _code(nb):
-        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr" and WIDGET not in o.get("data", {})]
+        cell.outputs = [output for output in cell.outputs if not _is_transient(output)]
+
+
+def _is_transient(output: NotebookNode) -> bool:
+    widget = WIDGET in output.get("data", {}) or "progress-bar" in output.get("metadata", {})
+    return widget or output.get("name") == "stderr"
 
 
 def _streams(nb: NotebookNode) -> None:
@@ -161,7 +182,7 @@ def _with_palette(png: str) -> str:
 
 
 RESTORERS: dict[str, Callable[[NotebookNode], None]] = {
-    "it carries notebook metadata beyond the kernel's and the language's name": _notebook_metadata,
+    "its notebook metadata are not those of JupyterLab with Python 3": _notebook_metadata,
     "a cell carries metadata that is not stored, or its tags are not sorted": _cell_metadata,
     "a cell tagged hide-input is not folded in JupyterLab (jupyter.source_hidden)": _folded,
     "it holds a cell that papermill injected": _injected_cells,
