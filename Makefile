@@ -38,7 +38,7 @@ teach: .venv  ## open the course in JupyterLab with nbgrader's tools, for markin
 	@$(BIN)/python -m tools.lab --teach $(LABFLAGS)
 
 check-submission: .venv  ## say what would cost points in your assignment for no good reason; FILE=notebook or its folder
-	@$(BIN)/python -m course_utils.assignment.submission "$(FILE)"
+	@$(BIN)/python -m course_utils.assignment.submission "$(FILE)" || test $$? -eq 1  # 1: it has said what would cost
 
 release: .venv  ## make assignments/assignment4 from solutions/assignment4, and enter its points into the gradebook
 	@$(BIN)/python -m grading.release

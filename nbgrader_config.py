@@ -1,5 +1,6 @@
 """Where nbgrader finds this course: the assignment's source in solutions/, what students get in assignments/."""
 
+import secrets
 from pathlib import Path
 
 import nbgrader
@@ -20,6 +21,12 @@ c.ClearSolutions.text_stub = "Your answer here."
 # Marking trains nothing, so a cell that takes longer than this is lost in a loop.
 c.Execute.timeout = 60
 c.ExecutePreprocessor.timeout = 60
+
+# No tag leaves a cell out, for nbgrader gives full points for a test that did not run. And lines on stderr, which
+# libraries and loggers write whatever the answer is, cost nothing: nbgrader would give 0 for them.
+c.Execute.skip_cells_with_tag = f"none,at,all {secrets.token_hex(8)}"
+c.IgnorePattern.enabled = True
+c.IgnorePattern.pattern = r"[\s\S]"
 
 # A notice about loopback ports is nothing to read once for every submission.
 c.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--IPKernelApp.log_level=ERROR"]
