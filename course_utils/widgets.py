@@ -15,6 +15,8 @@ from PIL import Image
 
 from course_utils.plotting import latent_scatter
 
+FILM_COLOURS = 48
+
 
 def latent_explorer(
     decode: Callable[[np.ndarray], ArrayLike],
@@ -116,7 +118,8 @@ def _between(name: str, low: float, high: float, start: float) -> ipywidgets.Flo
 
 def animation(frames: ArrayLike, *, seen: str, milliseconds: int = 120, side: int = 256) -> HTML:
     """Images (n, 1 or 3, h, w) in [0, 1] as a film that plays without a kernel; `seen` is its alt text."""
-    pictures = [Image.fromarray(_enlarged(frame, frame.shape[1]).copy()) for frame in np.asarray(frames)]
+    shown = (Image.fromarray(_enlarged(frame, frame.shape[1]).copy()) for frame in np.asarray(frames))
+    pictures = [picture.quantize(FILM_COLOURS, dither=Image.Dither.NONE) for picture in shown]
     buffer = BytesIO()
     pictures[0].save(buffer, format="gif", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
     data = base64.b64encode(buffer.getvalue()).decode()
