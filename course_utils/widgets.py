@@ -11,6 +11,7 @@ import numpy as np
 from IPython.display import HTML
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 from PIL import Image
 
@@ -195,15 +196,16 @@ class _Map:
 def _full_map(codes: ArrayLike, labels: ArrayLike, names: Sequence[str], side: int, limit: float) -> np.ndarray:
     """All codes on axes that fill the picture, so that a place is a share of its sides: (side, side, 3) uint8."""
     codes, labels = np.asarray(codes), np.asarray(labels)
-    figure = Figure((side / 50, side / 50), dpi=100)  # twice as many pixels as are shown, for sharp screens
+    figure = Figure((side / 100, side / 100), dpi=100)
     canvas, ax = FigureCanvasAgg(figure), figure.add_axes((0, 0, 1, 1))
     latent_scatter(ax, codes, labels, names, most=0)
     for label, colour in zip(np.unique(labels), CLASS_COLOURS * 10):
-        ax.scatter(*codes[labels == label].T, s=9, color=colour, linewidths=0, antialiased=False, zorder=0.5)
+        ax.scatter(*codes[labels == label].T, s=3, color=colour, linewidths=0, antialiased=False, zorder=0.5)
     for text in ax.texts:
-        text.set_size(26)
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
-    ax.tick_params(direction="in", pad=-30, labelsize=18)
+        text.set(size=18, path_effects=[withStroke(linewidth=5, foreground="white")])
+    inside = np.linspace(-limit, limit, 7)[1:-1]
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=inside, yticks=inside)
+    ax.tick_params(direction="in", pad=-16)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
