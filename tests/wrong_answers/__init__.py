@@ -3,6 +3,7 @@
 import ast
 import io
 import linecache
+import symtable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
@@ -38,18 +39,24 @@ def source(number: str, cell_id: str) -> str:
 
 
 def names(code: str) -> tuple[set[str], set[str]]:
-    """Names that a cell binds or changes, and names that it uses."""
-    bound, used = set(), set()
+    """Names that a cell binds or changes, and names of the notebook that it uses (not arguments of its functions)."""
+    bound = set()
     for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            bound.add(node.id)
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             bound.add(node.name)
         elif isinstance(node, ast.alias):
             bound.add((node.asname or node.name).split(".")[0])
         elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
             bound |= {child.id for child in ast.walk(node.value) if isinstance(child, ast.Name)}
-    return bound, used
+    return bound, _used(symtable.symtable(code, "<cell>", "exec"))
+
+
+def _used(scope: symtable.SymbolTable) -> set[str]:
+    whole = scope.get_type() == "module"
+    here = {s.get_name() for s in scope.get_symbols() if s.is_referenced() and (whole or s.is_global())}
+    return here.union(*map(_used, scope.get_children()))
 
 
 def needed(notebook: nbformat.NotebookNode, exercise: str, also: str = "") -> list[str]:
