@@ -49,8 +49,8 @@ def names(code: str) -> tuple[set[str], set[str]]:
     """Names that a cell binds or changes, and names that it uses; what lives in its functions alone is neither."""
     cell = symtable.symtable(code, "<cell>", "exec")
     bound = {symbol.get_name() for symbol in cell.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-    symbols = [symbol for scope in scopes(cell) for symbol in scope.get_symbols() if scope is cell or symbol.is_global()]
-    used = {symbol.get_name() for symbol in symbols if symbol.is_referenced()}
+    found = [(symbol, scope is cell) for scope in scopes(cell) for symbol in scope.get_symbols()]
+    used = {symbol.get_name() for symbol, top in found if symbol.is_referenced() and (top or symbol.is_global())}
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
             bound |= {child.id for child in ast.walk(node.value) if isinstance(child, ast.Name)} - {"self"}
