@@ -2,8 +2,8 @@
 PYTHON ?= python3
 PROFILE ?= $(or $(COURSE_PROFILE),quick)
 LESSONS ?= all
-FOLDER ?= notebooks
-FILE ?= assignments/assignment4/assignment4.ipynb
+FOLDER ?=
+FILE ?= work/assignment4/assignment4.ipynb
 
 BIN := .venv/bin
 OFFLINE := http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 \
@@ -12,7 +12,7 @@ OFFLINE := http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 \
 TESTING := COURSE_PROFILE=quick COURSE_DATA=bundled OMP_NUM_THREADS=1 $(OFFLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv run test lab check-submission release grade store lint weights bench clean
+.PHONY: help .venv run test lab fresh teach check-submission release grade store lint weights bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -26,13 +26,19 @@ run: .venv  ## execute the lessons into build/lessons; PROFILE=quick|full, LESSO
 test: .venv  ## check style, unit tests and every lesson against its stored outputs, without the network
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
-	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q
+	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q --durations=15
 
-lab: .venv  ## open the lessons in JupyterLab; FOLDER=assignments/assignment4 opens the assignment
-	@JUPYTER_CONFIG_PATH="$(CURDIR)$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab --ServerApp.root_dir="$(FOLDER)" $(LABFLAGS)
+lab: .venv  ## open your copy of the lessons and the assignment in JupyterLab; FOLDER=notebooks opens the stored ones
+	@$(BIN)/python -m tools.lab $(if $(FOLDER),--folder "$(FOLDER)") $(LABFLAGS)
+
+fresh: .venv  ## give a lesson as it came and keep yours under another name; LESSONS="02 assignment4"
+	@$(BIN)/python -m tools.working_copy $(filter-out all,$(LESSONS))
+
+teach: .venv  ## open the course in JupyterLab with nbgrader's tools, for marking by hand
+	@$(BIN)/python -m tools.lab --teach $(LABFLAGS)
 
 check-submission: .venv  ## say what would cost points in your assignment for no good reason; FILE=notebook or its folder
-	@$(BIN)/python -m course_utils.assignment.submission "$(FILE)"
+	@$(BIN)/python -m course_utils.assignment.submission "$(FILE)" || test $$? -eq 1  # 1: it has said what would cost
 
 release: .venv  ## make assignments/assignment4 from solutions/assignment4, and enter its points into the gradebook
 	@$(BIN)/python -m grading.release

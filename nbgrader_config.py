@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import nbgrader
+
 c = get_config()  # noqa: F821
 
-c.CourseDirectory.root = str(Path(__file__).resolve().parent)
+ROOT = Path(__file__).resolve().parent
+c.CourseDirectory.root = str(ROOT)
 c.CourseDirectory.course_id = "vae"
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "assignments"
@@ -18,8 +21,21 @@ c.ClearSolutions.text_stub = "Your answer here."
 c.Execute.timeout = 60
 c.ExecutePreprocessor.timeout = 60
 
+# No tag leaves a cell out, for nbgrader gives full points for a test that did not run. And lines on stderr, which
+# libraries and loggers write whatever the answer is, cost nothing: nbgrader would give 0 for them.
+c.Execute.skip_cells_with_tag = "none,at,all"  # no tag may hold a comma
+c.IgnorePattern.enabled = True
+c.IgnorePattern.pattern = r"[\s\S]"
+
 # A notice about loopback ports is nothing to read once for every submission.
 c.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--IPKernelApp.log_level=ERROR"]
+
+# Formulas are MathML in feedback and in formgrader, for neither should need a network (tools/maths.py). nbgrader's own
+# templates are named again because ours only come before them.
+NBGRADER_TEMPLATES = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
+c.HTMLExporter.filters = {"markdown2html": "tools.maths.markdown2html"}
+c.HTMLExporter.preprocessors = ["tools.maths.LatexOutputs"]
+c.HTMLExporter.extra_template_basedirs = [str(ROOT / "labconfig" / "templates"), str(NBGRADER_TEMPLATES)]
 
 # `nbgrader zip_collect` reads downloaded/assignment4/archive/: STUDENT_assignment4.zip, with whatever a learning-
 # management system puts before or behind these words, or its folders NAME_NUMBER_assignsubmission_file with a zip in

@@ -8,6 +8,7 @@
     data          named image sets, and what stands in for them         -
     plotting      figures on axes that are given                        -
     widgets       sliders beside a picture                              -
+    flip_book     pictures to play or leaf through, without a kernel    -
     exercises     self-checks that say in words what is wrong           -
     checkpoints   weights and facts in one file                         -
     pretrained    the weights that come with the course                 -

@@ -106,7 +106,10 @@ def _fault(answer: Any, right: Any, mistakes: Mapping[str, Any], rtol: float) ->
     if got.shape != shape:
         return f"expected shape {shape}, got {got.shape}. {_told(mistakes, got, rtol)}".rstrip()
     if not np.isfinite(got).all():
-        return "your answer contains NaN or infinity. Look for a log of zero, a division by zero or an overflow."
+        return (
+            "your answer contains NaN or infinity. Look for a log or root of a negative number, a log of zero, "
+            "a division by zero or an overflow."
+        )
     return ""
 
 

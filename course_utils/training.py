@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from IPython.display import display
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 from tqdm.auto import tqdm
@@ -206,9 +207,27 @@ def _blank_adam_state(parameter: Tensor) -> dict[str, Tensor]:
     return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
 
 
+IN_NOTEBOOK = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
+
+
+class _Bar(tqdm):
+    """A bar of which a notebook keeps one plain line: a widget is gone when the kernel is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | ({"display": False} if IN_NOTEBOOK else {}))
+        self.shown = display(self.container, display_id=True) if IN_NOTEBOOK and not self.disable else None
+
+    def close(self) -> None:
+        """Put the line in the place of the widget, once."""
+        super().close()
+        shown, self.shown = getattr(self, "shown", None), None
+        if shown is not None:
+            shown.update({"text/plain": str(self)}, raw=True, metadata={"progress-bar": True})
+
+
 def _progress_bar(run: _Run, *, enabled: bool) -> tqdm:
     epochs = run.settings["epochs"]
-    return tqdm(
+    return _Bar(
         total=epochs * run.steps_per_epoch,
         initial=len(run.history.train) * run.steps_per_epoch,
         desc=f"{epochs} epoch{'s' if epochs > 1 else ''}",

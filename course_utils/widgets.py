@@ -1,15 +1,21 @@
 """Sliders that redraw a picture; a page without a kernel shows a static sheet in their place."""
 
+import base64
 from collections.abc import Callable, Sequence
+from html import escape
 from io import BytesIO
 
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import HTML
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from PIL import Image
 
 from course_utils.plotting import latent_scatter
+
+FILM_COLOURS = 48
 
 
 def latent_explorer(
@@ -108,6 +114,17 @@ def plot_sliders(
 
 def _between(name: str, low: float, high: float, start: float) -> ipywidgets.FloatSlider:
     return ipywidgets.FloatSlider(value=start, min=low, max=high, step=(high - low) / 100, description=name)
+
+
+def animation(frames: ArrayLike, *, seen: str, milliseconds: int = 120, side: int = 256) -> HTML:
+    """Images (n, 1 or 3, h, w) in [0, 1] as a film that plays without a kernel; `seen` is its alt text."""
+    shown = (Image.fromarray(_enlarged(frame, frame.shape[1]).copy()) for frame in np.asarray(frames))
+    pictures = [picture.quantize(FILM_COLOURS, dither=Image.Dither.NONE) for picture in shown]
+    buffer = BytesIO()
+    pictures[0].save(buffer, format="gif", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    style = f"width: {side}px; image-rendering: pixelated"
+    return HTML(f'<img src="data:image/gif;base64,{data}" alt="{escape(seen)}" style="{style}">')
 
 
 class _Map:

@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 
 from nbgrader.apps import NbGraderAPI
+from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import Execute
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from course_utils.assignment.plan import ASSIGNMENT
+from grading.warm_kernel import AVAILABLE, WarmExecute
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +26,9 @@ def configuration(root: Path, gradebook: Path | None = None) -> Config:
     config = PyFileConfigLoader("nbgrader_config.py", path=str(CHECKOUT)).load_config()
     config.CourseDirectory.root = str(root)
     config.CourseDirectory.db_url = f"sqlite:///{gradebook or root / 'gradebook.db'}"
+    if AVAILABLE:
+        steps = Autograde.autograde_preprocessors.default()
+        config.Autograde.autograde_preprocessors = [WarmExecute if step is Execute else step for step in steps]
     return config
 
 

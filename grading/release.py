@@ -5,6 +5,7 @@ of the old one only when it is whole.
 """
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -37,16 +38,24 @@ def generate(target: Path, gradebook: Path | None = None) -> Path:
 
 
 def cells_of(notebook: NotebookNode) -> dict[str, dict[str, Any]]:
-    """What nbgrader needs to find again in a submission: grade_id -> kind, points, and a locked cell's checksum."""
-    listed = {}
+    """What is looked for in a submission: grade_id -> kind, points, the heading above, a locked cell's checksum."""
+    listed, heading = {}, ""
     for cell in notebook.cells:
+        heading = _heading(cell) or heading
         meta = cell.metadata.get("nbgrader")
         if meta:
             kind = "answer" if is_solution(cell) else "test" if is_grade(cell) else "locked"
             listed[meta.grade_id] = {"kind": kind, "type": cell.cell_type, "points": meta.get("points", 0)}
+            listed[meta.grade_id]["heading"] = heading
             if is_locked(cell):
                 listed[meta.grade_id]["checksum"] = compute_checksum(cell)
     return listed
+
+
+def _heading(cell: NotebookNode) -> str:
+    """The last heading of a text cell, without its points."""
+    found = re.findall(r"(?m)^#+ (.*?)(?: \(\d+ points?\))?$", cell.source) if cell.cell_type == "markdown" else []
+    return found[-1] if found else ""
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:

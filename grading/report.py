@@ -8,11 +8,15 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
+from course_utils.assignment.answer_code import borrowed
+from course_utils.assignment.finding import FATAL
 from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from course_utils.assignment.run_checks import UNVERIFIED
-from course_utils.assignment.submission import FATAL, findings
+from course_utils.assignment.submission import findings
 from grading.alike import same_numbers, same_runs
 from grading.course import configuration, students
+
+BORROWED = "BORROWED: "
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
         manual_max=sum(grade.max_score for grade in written),
         waiting=sum(grade.needs_manual_grade for grade in written),
         late=submission.total_seconds_late > 0,
-        remarks=[*_about_missing(gone), *unverified(marked)],
+        remarks=[*_about_missing(gone), *unverified(marked), *_about_borrowed(marked)],
     )
 
 
@@ -84,6 +88,14 @@ def unverified(marked: NotebookNode) -> list[str]:
     paths = dict.fromkeys(words[0] for words in said if words)
     where = "this machine does not have their images; docs/instructors.md says what to do."
     return [f"{UNVERIFIED}{', '.join(paths)}: {where}"] if paths else []
+
+
+def _about_borrowed(marked: NotebookNode) -> list[str]:
+    """One sentence about answers that leave their work to the course; the tests cannot tell them from others."""
+    told = [
+        f"{name.replace('-', '_')} leaves its work to {', '.join(paths)}" for name, paths in borrowed(marked).items()
+    ]
+    return [f"{BORROWED}{'; '.join(told)}. The points are given; whether they count is yours to say."] if told else []
 
 
 def _why_not(root: Path, student: str, reason: str | None) -> list[str]:
@@ -118,6 +130,7 @@ def _line(row: Marked) -> tuple[str, ...]:
     if row.failed:
         return row.student, "–", "–", "–", "NOT MARKED"
     told = ["late"] * row.late + ["UNVERIFIED"] * any(text.startswith(UNVERIFIED) for text in row.remarks)
-    told += ["cells missing"] * any(not text.startswith(UNVERIFIED) for text in row.remarks)
+    told += ["BORROWED"] * any(text.startswith(BORROWED) for text in row.remarks)
+    told += ["cells missing"] * any(not text.startswith((UNVERIFIED, BORROWED)) for text in row.remarks)
     program, person = f"{row.auto:g} of {row.auto_max:g}", f"{row.manual:g} of {row.manual_max:g}"
     return row.student, program, person, str(row.waiting), ", ".join(told)

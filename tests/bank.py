@@ -1,15 +1,18 @@
 """Submissions built from the assignment's source, marked by nbgrader as on an instructor's machine."""
 
+import atexit
 import copy
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from unittest.mock import patch
 
+import torch
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
@@ -18,7 +21,7 @@ from grading.course import CHECKOUT, api, configuration, succeed
 from grading.release import generate
 from tools.normal_form import read, write
 
-BUNDLED = partial(patch.dict, os.environ, COURSE_DATA="bundled", OMP_NUM_THREADS="1")
+BUNDLED = partial(patch.dict, os.environ, COURSE_DATA="bundled", OMP_NUM_THREADS=str(torch.get_num_threads()))
 
 
 def grade_id(cell: NotebookNode) -> str:
@@ -55,12 +58,22 @@ class Marks:
         return sum(self.scores.values())
 
 
+@cache
+def _prepared() -> Path:
+    """A folder with the release and the gradebook that every course of this process begins with."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    generate(folder / "release", folder / "gradebook.db")
+    return folder
+
+
 class Course:
     """A course folder with the released assignment, in which submissions are marked one after the other."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.released = read(generate(root / "release", root / "gradebook.db") / NOTEBOOK)
+        shutil.copytree(_prepared(), root, dirs_exist_ok=True)
+        self.released = read(root / "release" / NOTEBOOK)
 
     def submission(self, replies: Mapping[str, str]) -> NotebookNode:
         """The released notebook with these answers in the place of the stubs."""
@@ -79,6 +92,7 @@ class Course:
         if edit is not None:
             edit(folder)
         with BUNDLED():
+            os.environ.pop("PYTEST_CURRENT_TEST", None)  # under pytest, kernels take stderr from Python alone
             succeed(api(self.root).autograde(ASSIGNMENT, student))
         marks = self._marks(student)
         for part in ("submitted", "autograded"):

@@ -1,12 +1,14 @@
 """Runs for the bank of submissions: honest ones, and some that only look it.
 
-Each is trained once, by whichever test process comes first, and kept in build/bank until the sources change.
+Each is trained once, by whichever test process comes first, and kept in build/bank until the sources change, apart
+for each precision, kind of processor and number of threads.
 """
 
 import fcntl
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from unittest.mock import patch
@@ -20,6 +22,7 @@ from course_utils.checkpoints import read_facts, write_tensors
 from course_utils.data import ImageSet, load
 from course_utils.models import ConvVAE, VAEOutput
 from course_utils.objectives import NegativeElbo, negative_elbo
+from course_utils.runtime import precision
 from course_utils.training import fit
 from grading.course import CHECKOUT
 
@@ -96,28 +99,38 @@ TRAINED = {
 }
 
 
-def run(name: str) -> Path:
-    """The file of a trained run, made now if need be; two test processes share the work."""
-    folder = BUILT / _version()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.safetensors"
-    with (folder / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def run(name: str, wait: bool = True) -> Path:
+    """The file of a trained run, made now if need be.  BlockingIOError if another process makes it: `wait` or go on."""
+    path = _kept(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not path.exists():
             with patch.dict(os.environ, COURSE_DATA="bundled"):
                 TRAINED[name](path)
     return path
 
 
+def _kept(name: str) -> Path:
+    return BUILT / _version() / f"{name}.safetensors"
+
+
 @cache
 def _version() -> str:
+    """Names what decides a run's numbers: the sources, and what this processor computes with."""
     sources = [Path(__file__), *(CHECKOUT / "course_utils" / f"{module}.py" for module in DECIDING)]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    isa = torch.backends.cpu.get_cpu_capability().lower()
+    return f"{digest}-{precision()}-{isa}-{torch.get_num_threads()}-threads"
 
 
 def honest_runs(folder: Path) -> Path:
-    """A folder with the four honest runs."""
+    """A folder with the four honest runs. Two test processes share the work, and none waits while there is some."""
     folder.mkdir(parents=True)
+    for name in TRAINED:
+        if not all(_kept(honest).exists() for honest in RUNS):
+            with suppress(BlockingIOError):
+                run(name, wait=False)
     for name in RUNS:
         os.link(run(name), folder / f"{name}.safetensors")
     return folder

@@ -1,5 +1,7 @@
-"""One profile for all tests: repeatable property tests, no display, one thread, and of the course's settings from
-outside only COURSE_PRECISION, under each value of which the tests must pass."""
+"""One profile for all tests: repeatable property tests, no display, and of the settings from outside only those under
+each value of which the tests must pass: COURSE_PRECISION, and OMP_NUM_THREADS, which is one where it is not set."""
+
+import os
 
 import matplotlib
 import pytest
@@ -11,7 +13,7 @@ import course_utils  # noqa: F401  (makes torchvision importable for every test)
 matplotlib.use("Agg")
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("course")
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
 
 
 @pytest.fixture(autouse=True)

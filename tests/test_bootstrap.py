@@ -1,7 +1,12 @@
 """The set-up against stand-ins for the interpreters, pip and the disk; nothing is installed here."""
 
 import ast
+import errno
+import io
+import os
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,12 +31,14 @@ class Machine:
     def which(self, name: str) -> str | None:
         return name if name in self.pythons or name == "nvidia-smi" else None
 
-    def run(self, argv: list[str], cwd: str, echo: bool = False) -> Result:
+    def run(self, argv: list[str], cwd: str, show: Callable[[str], None] | None = None) -> Result:
         self.calls.append(argv)
         assert cwd == str(self.root)
         if argv[1:3] == ["-m", "venv"]:
             return self.create(argv)
         if argv[1:3] == ["-m", "pip"]:
+            for line in self.pip[1].splitlines(keepends=True):
+                show(line)
             return self.pip
         if argv[2] == bootstrap.WORKS:
             return self.imports
@@ -40,7 +47,7 @@ class Machine:
     def create(self, argv: list[str]) -> Result:
         assert argv[3] == str(self.root / ".venv") and not (self.root / ".venv").exists()
         (self.root / ".venv/bin").mkdir(parents=True)
-        (self.root / VENV).touch()
+        (self.root / VENV).touch(mode=0o755)
         self.pythons[VENV] = self.pythons[argv[0]]
         self.broken_venv = False
         return 0, ""
@@ -226,16 +233,110 @@ def test_cpu_wheels_are_suggested_on_linux_without_gpu_and_choice(
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     setup(machine).install()
-    assert capsys.readouterr().out == ""
+    assert "PIP_EXTRA_INDEX_URL" not in capsys.readouterr().out
     machine.which = lambda name: None
     setup(machine, PIP_EXTRA_INDEX_URL=bootstrap.CPU_WHEELS).install()
-    assert capsys.readouterr().out == ""
+    assert "PIP_EXTRA_INDEX_URL" not in capsys.readouterr().out
     setup(machine).install()
-    [line] = capsys.readouterr().out.splitlines()
+    line, _ = capsys.readouterr().out.splitlines()
     assert f"PIP_EXTRA_INDEX_URL={bootstrap.CPU_WHEELS}" in line and "2.6 GB" in line
     monkeypatch.setattr(sys, "platform", "darwin")
     setup(machine).install()
-    assert capsys.readouterr().out == ""
+    assert "PIP_EXTRA_INDEX_URL" not in capsys.readouterr().out
+
+
+PIP_SAYS = """Obtaining file:///course
+Collecting torch==2.13.0
+  Downloading https://files.example.org/torch-2.13.0-cp311-none-any.whl (190 MB)
+Requirement already satisfied: pip
+Collecting numpy
+Installing collected packages: numpy, torch
+Successfully installed numpy-2.4.6 torch-2.13.0
+"""
+
+
+def test_pip_talks_to_the_log_and_only_its_end_is_shown_when_it_fails(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.pip = (0, PIP_SAYS)
+    setup(machine).bring_up_to_date()
+    log = machine.root / "build" / "setup.log"
+    assert log.read_text(encoding="utf-8") == PIP_SAYS
+    assert capsys.readouterr().out == f"Installing the course's packages into .venv; the log is {log}\n"
+    machine.pip = (1, "early\n" * 40 + "ERROR: no\n")
+    (machine.root / "pyproject.toml").write_text("changed")
+    sentence(machine)
+    assert capsys.readouterr().out.count("early") == bootstrap.LAST_LINES - 1
+
+
+def test_on_a_terminal_one_line_says_what_pip_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    with bootstrap.Progress(str(tmp_path / "build" / "setup.log"), "Installing") as progress:
+        for line in PIP_SAYS.splitlines(keepends=True)[:3]:
+            progress(line)
+        screen.rewritten.wait(5)
+    shown = screen.getvalue()
+    assert "s: downloading torch-2.13.0-cp311-none-any.whl (190 MB)" in shown
+    assert shown.count("\n") == 1 and shown.endswith("\r")
+
+
+class Screen(io.StringIO):
+    """A terminal that tells when its line has been rewritten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rewritten = threading.Event()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if "s: " in text:
+            self.rewritten.set()
+        return super().write(text)
+
+
+def test_the_words_for_what_pip_does() -> None:
+    said = [bootstrap.doing(line, number) for number, line in enumerate(PIP_SAYS.splitlines())]
+    assert [words for words in said if words] == [
+        "package 1, torch==2.13.0",
+        "downloading torch-2.13.0-cp311-none-any.whl (190 MB)",
+        "package 4, numpy",
+        "unpacking 2 packages",
+    ]
+
+
+def test_an_environment_out_of_reach_is_left_alone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup(machine).bring_up_to_date()
+    machine.broken_venv = True
+    stat = os.stat
+
+    def forbidden(path: str, **options: bool) -> os.stat_result:
+        if str(path).endswith(VENV):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", forbidden)
+        assert "copy this folder to one of your own" in sentence(machine)
+    assert (machine.root / VENV).exists() and machine.did("-m", "venv") == 1
+    assert setup(machine).bring_up_to_date()
+
+
+def test_an_environment_of_another_account_is_left_alone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup(machine).bring_up_to_date()
+    monkeypatch.setattr(os, "geteuid", lambda: os.stat(machine.root).st_uid + 1, raising=False)
+    assert not setup(machine).bring_up_to_date()
+    machine.broken_venv = True
+    assert "was set up by another account: copy this folder" in sentence(machine)
+    assert (machine.root / VENV).exists()
+
+
+def test_a_folder_that_may_not_be_written_is_left_alone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert sentence(machine).startswith(f"You may not write in {machine.root}: copy this folder")
+    assert not machine.calls or machine.did("-m", "venv") == 0
 
 
 def test_main_says_its_sentence_without_a_traceback(
@@ -257,8 +358,9 @@ def test_run_command_returns_code_and_output_and_survives_an_absent_program(
     code = "import sys; print('out'); sys.stdout.flush(); print('err', file=sys.stderr); sys.exit(3)"
     assert bootstrap.run_command([sys.executable, "-c", code], cwd=str(tmp_path)) == (3, "out\nerr\n")
     assert capfd.readouterr().out == ""
-    assert bootstrap.run_command([sys.executable, "-c", code], cwd=str(tmp_path), echo=True)[0] == 3
-    assert capfd.readouterr().out == "out\nerr\n"
+    shown: list[str] = []
+    assert bootstrap.run_command([sys.executable, "-c", code], cwd=str(tmp_path), show=shown.append)[0] == 3
+    assert shown == ["out\n", "err\n"]
     assert bootstrap.run_command([str(tmp_path / "absent")], cwd=str(tmp_path))[0] == 127
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 
 from course_utils.assignment.answers import (
+    HOME,
     CheckFailed,
     Unanswered,
     answer_of,
@@ -56,6 +58,39 @@ def test_an_untouched_stub_a_missing_return_and_an_error_are_told_apart():
         check("f", failing(KeyError("mu")), 1.0)
     with pytest.raises(CheckFailed, match="f raised NameError"):
         check("f", lambda: undefined_answer, 1.0)  # noqa: F821
+
+
+@pytest.fixture
+def shell():
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        (
+            "def f():\n    x = 1\n\n    return x.nothing\n",
+            r"f, loss raised AttributeError: .* \(line 4: return x.nothing\)$",
+        ),
+        (
+            "def g():\n    return {}['mu']\ndef f():\n    return g()",
+            r"KeyError: 'mu' \(line 2, in g: return \{\}\['mu'\]\)$",
+        ),
+        ("def f():\n    return 1 / 0  # " + 99 * "x", r"division by zero \(line 2: return 1 / 0  # x+…\)$"),
+        ("import math\ndef f():\n    return math.sqrt(-1)", r"\(line 3: return math.sqrt\(-1\)\)$"),
+    ],
+)
+def test_an_error_is_told_with_its_line_in_the_students_cell(shell, cell, told):
+    shell.run_cell(cell)
+    with pytest.raises(CheckFailed, match=told):
+        check("f, loss", shell.user_ns["f"], 1.0)
+
+
+def test_an_answer_is_called_in_the_notebooks_folder_wherever_its_cells_have_gone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert answer_of("f", Path.cwd) == HOME != tmp_path
+    assert Path.cwd() == tmp_path
 
 
 def test_an_interruption_is_not_taken_for_a_wrong_answer():

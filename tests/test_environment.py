@@ -60,9 +60,16 @@ def test_the_conda_route_installs_what_the_bootstrap_installs() -> None:
 
 def test_continuous_integration_runs_the_readers_test_command() -> None:
     steps = WORKFLOW["jobs"]["test"]["steps"]
-    assert [step["run"] for step in steps if "run" in step] == ["make test"]
+    assert [step["run"].split("}} ")[-1] for step in steps if "run" in step] == ["make test"]
     assert (ROOT / ".ci/run").read_text(encoding="utf-8").rstrip().splitlines()[-1] == "make test"
     assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_continuous_integration_also_computes_as_a_processor_without_avx512_does() -> None:
+    [job] = WORKFLOW["jobs"]["test"]["strategy"]["matrix"]["include"]
+    settings = dict(word.split("=") for word in job["environment"].split())
+    assert settings == {"COURSE_PRECISION": "float32", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert "env ${{ matrix.environment }} make test" in [step.get("run") for step in WORKFLOW["jobs"]["test"]["steps"]]
 
 
 def test_the_cpu_wheels_have_one_address() -> None:

@@ -43,7 +43,9 @@ def marked(tmp_path_factory) -> tuple[Path, int, str, str]:
     """ada answers everything and has two runs, but her notebook lacks a test and a given cell; others are broken."""
     root = tmp_path_factory.mktemp("course")
     course = Course(root)
-    notebook = course.submission(answers() | {"student-number": f"def student_number():\n    return {NUMBER}"})
+    copied = "from course_utils.objectives import gaussian_kl as kl_per_image"
+    number = f"def student_number():\n    return {NUMBER}"
+    notebook = course.submission(answers() | {"student-number": number, "kl-per-image": copied})
     notebook.cells = [cell for cell in notebook.cells if grade_id(cell) not in ("test-flat-features", "show-bce")]
     write(notebook, folder(root, "ada") / NOTEBOOK)
     save_run(folder(root, "ada") / "runs" / "bce")
@@ -90,6 +92,14 @@ def test_missing_cells_are_left_to_a_person_whether_they_have_points_or_not(mark
     assert lines(marked[2], "ada: These cells") == [
         "ada: These cells are missing in the notebook: show-bce, test-flat-features. Others may have failed for want "
         "of them: read the notebook, and give the points by hand."
+    ]
+
+
+def test_an_answer_that_calls_the_course_is_paid_and_named(marked):
+    assert "BORROWED" in lines(marked[2], "ada ")[0]
+    assert lines(marked[2], "ada: BORROWED") == [
+        "ada: BORROWED: kl_per_image leaves its work to course_utils.objectives.gaussian_kl. The points are given; "
+        "whether they count is yours to say."
     ]
 
 

@@ -17,6 +17,7 @@ ALLOWED = {
     "": "runtime",
     "runtime": "",
     "files": "",
+    "flip_book": "",
     "batching": "",
     "exercises": "",
     "objectives": "",
@@ -46,16 +47,29 @@ ALLOWED = {
     "assignment.answers": "exercises",
     "assignment.runs": "batching checkpoints data files latent models objectives runtime training",
     "assignment.run_checks": (
-        "assignment.plan assignment.answers assignment.runs batching checkpoints data latent models sources"
+        "assignment.plan assignment.answers assignment.runs batching checkpoints data latent models sources training"
+    ),
+    "assignment.outputs": "assignment.runs batching",
+    "assignment.truths": "assignment.plan",
+    "assignment.questions": "assignment.plan assignment.answers assignment.truths models",
+    "assignment.run_questions": ("assignment.plan assignment.answers assignment.outputs assignment.run_checks data"),
+    "assignment.finding": "assignment.plan",
+    "assignment.notebook_file": "assignment.plan runtime",
+    "assignment.answer_code": "assignment.notebook_file",
+    "assignment.submitted_runs": (
+        "assignment.plan assignment.answers assignment.finding assignment.notebook_file assignment.run_checks "
+        "assignment.runs checkpoints"
     ),
     "assignment.submission": (
-        "assignment.plan assignment.answers assignment.run_checks assignment.runs checkpoints runtime"
+        "assignment.plan assignment.answer_code assignment.finding assignment.notebook_file assignment.submitted_runs"
     ),
 }
 GRADING = {
     "": "",
     "__main__": "run",
-    "course": "",
+    "warm_parent": "",
+    "warm_kernel": "",
+    "course": "warm_kernel",
     "release": "course",
     "alike": "course",
     "report": "alike course",

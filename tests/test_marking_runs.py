@@ -7,10 +7,11 @@ import shutil
 import pytest
 import torch
 
-from course_utils.assignment.runs import read_run, seed_of
+from course_utils.assignment.runs import measure, read_run, seed_of
 from course_utils.checkpoints import read_facts, write_tensors
+from course_utils.data import load
 from course_utils.models import DCGANVAE, ConvVAE
-from tests.bank import answers, dealt
+from tests.bank import BUNDLED, answers, dealt
 from tests.bank_runs import CLASSMATE, STUDENT, relabelled, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Object of type <Submitted")  # nbgrader's own database session
@@ -132,13 +133,30 @@ def shifted(history):
     return [epoch | {"kl": 1.0001 * epoch["kl"]} for epoch in history]
 
 
-def blended(path, old):
-    """A classmate's weights and a little of the weights that one's own run starts from."""
-    theirs = read_run(run("classmate-mse"))
-    torch.manual_seed(seed_of(STUDENT))
-    own = ConvVAE(**theirs.model.arguments).state_dict()
-    tensors = {name: value + 0.05 * own[name] for name, value in theirs.model.state_dict().items()}
-    write_tensors(path, tensors, theirs.facts | MINE)
+def blended(told):
+    """Writes a classmate's weights with a little of those that one's own run starts from, and what is `told`."""
+
+    def write(path, old):
+        theirs = read_run(run("classmate-mse"))
+        torch.manual_seed(seed_of(STUDENT))
+        own = ConvVAE(**theirs.model.arguments).state_dict()
+        theirs.model.load_state_dict(
+            {name: (value + 0.05 * own[name]).half() for name, value in theirs.model.state_dict().items()}
+        )
+        write_tensors(path, theirs.model.state_dict(), theirs.facts | MINE | told(theirs))
+
+    return write
+
+
+def bettered(theirs):
+    return {"history": last_bettered(theirs.facts["history"])}
+
+
+def measured(theirs):
+    with BUNDLED():
+        last, test = (measure(theirs.model, load("mnist", split).images) for split in ("train", "test"))
+    *before, end = theirs.facts["history"]
+    return {"history": [*before, end | last], "test": test}
 
 
 def giant(path, old):
@@ -205,8 +223,12 @@ DECEITS = {
         edit("combined", "bce", change=noisy, history=shifted),
         *(points_of("combined"), "hold the same weights"),
     ),
-    "a classmate's weights blended with one's own start": (
-        *("mse", put("mse", blended), points_of("mse", "whole", "honest")),
+    "a classmate's weights blended with one's own start, and bettered": (
+        *("mse", put("mse", blended(bettered)), points_of("mse", "whole", "honest")),
+        "somebody else's weights",
+    ),
+    "a classmate's weights blended with one's own start, and measured anew": (
+        *("mse", put("mse", blended(measured)), points_of("mse", "whole")),
         "somebody else's weights",
     ),
     "a run missing": (

@@ -86,13 +86,13 @@ BY_HAND = written(
 )
 OTHER_NAMES = written(
     sample_latent="""
-    def standard_deviation(log_variance):
+    def spread(log_variance):
         return torch.exp(log_variance / 2)
 
 
     def sample_latent(m, lv, rng=None):
         noise = torch.empty_like(m).normal_(generator=rng)
-        return torch.addcmul(m, standard_deviation(lv), noise)
+        return torch.addcmul(m, spread(lv), noise)
     """,
     kl_per_image="""
     def kl_per_image(m, s):
@@ -158,6 +158,34 @@ NOISY = {
     for name, text in answers().items()
     if text.startswith("def ") and name != "cifar-arguments"
 }
+LOUD = written(  # on stderr, in ways that no redirection inside of Python catches
+    kl_per_image="""
+    import logging
+
+    logging.basicConfig()
+
+
+    def kl_per_image(mu, logvar):
+        logging.warning("a handler that was made before the test")
+        return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(dim=1)
+    """,
+    bce_per_image="""
+    import os
+
+
+    def bce_per_image(x_logits, x):
+        os.write(2, b"a library in C\\n")
+        return F.binary_cross_entropy_with_logits(x_logits, x, reduction="none").flatten(1).sum(dim=1)
+    """,
+    sse_per_image="""
+    from sys import stderr
+
+
+    def sse_per_image(x_hat, x):
+        print("an imported stderr", file=stderr)
+        return (x_hat - x).square().flatten(1).sum(dim=1)
+    """,
+)
 TYPED = written(
     sample_latent="""
     from torch import Tensor
@@ -199,6 +227,15 @@ def with_notes(notebook):
     notebook.cells.append(new_code_cell("import warnings\nwarnings.warn('the end')", id="my-end"))
 
 
+def with_names_in_the_way(notebook):
+    """Cells of one's own that take names which a test might use, and leave the notebook's folder."""
+    names = "x mu logvar z source draw check check_kl copies truth given result load digits outputs PASSED HOME"
+    own = f"import os\n{' = '.join(names.split())} = None\nos.chdir('..')"
+    for place, cell in enumerate(notebook.cells):
+        if cell.metadata.get("nbgrader", {}).get("grade_id") in ("check-student-number", "train-bce", "table"):
+            notebook.cells.insert(place + 1, new_code_cell(own, id=f"my-names-{place}"))
+
+
 def from_another_editor(notebook):
     """Another kernel's name, no `deletable` and `editable`, outputs and execution counts of some run."""
     notebook.metadata.kernelspec = {"name": "vae-env", "display_name": "VAE", "language": "python"}
@@ -224,6 +261,8 @@ VARIANTS = {
     "float64": (DOUBLE, None),
     "NumPy": (NUMPY, None),
     "warnings and stderr": (answers() | NOISY, None),
+    "a logger, a library and an imported stderr": (LOUD, None),
+    "names in the way, another folder": (answers(), with_names_in_the_way),
     "type hints, another generator call, a larger network": (TYPED, None),
     "modules and loops": (MODULE_STYLE, None),
     "extra cells": (answers(), with_notes),
@@ -242,6 +281,14 @@ def test_a_right_answer_keeps_full_marks(marking, name):
     marks = course.mark("student", notebook, runs)
     assert marks.lost == {}, {test: marks.said[test] for test in marks.lost}
     assert marks.total == 40
+
+
+def test_a_tag_that_skips_tests_earns_nothing(marking):
+    course, _ = marking
+    notebook = course.submission({})
+    for cell in notebook.cells:
+        cell.metadata["tags"] = ["skip-execution", "none", "all"]
+    assert course.mark("student", notebook, None).total == 0
 
 
 def test_a_run_counts_for_the_student_whose_seed_it_started_from(marking, tmp_path):

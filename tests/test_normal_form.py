@@ -66,7 +66,9 @@ def figure() -> NotebookNode:
 
 RESTORABLE: dict[str, Callable[[NotebookNode], None]] = {
     "notebook metadata": lambda nb: nb.metadata.update(papermill={"duration": 1.5}),
-    "kernel's": lambda nb: nb.metadata.kernelspec.update(name="my-env"),
+    "JupyterLab with Python 3": lambda nb: nb.metadata.kernelspec.update(name="my-env"),
+    "are not those of JupyterLab": lambda nb: nb.metadata.update(language_info={"name": "python"}),
+    "metadata are not those": lambda nb: nb.metadata.language_info.update(version="4"),
     "not stored": lambda nb: nb.cells[1].metadata.update(execution={"iopub.execute_input": "2026-01-01T00:00:00Z"}),
     "tags are not sorted": lambda nb: nb.cells[3].metadata.update(tags=["b", "a"]),
     "or its tags": lambda nb: nb.cells[1].metadata.update(tags=[]),
@@ -77,6 +79,9 @@ RESTORABLE: dict[str, Callable[[NotebookNode], None]] = {
     "trailing whitespace": lambda nb: nb.cells[1].update(source="print('two')  "),
     "blank lines": lambda nb: nb.cells[0].update(source="# Sums\n\n"),
     "widget": lambda nb: nb.cells[1].outputs.append(new_output("display_data", {normal_form.WIDGET: {}})),
+    "a progress bar": lambda nb: nb.cells[1].outputs.append(
+        new_output("display_data", {"text/plain": "100%"}, metadata={"progress-bar": True})
+    ),
     "stderr": lambda nb: nb.cells[1].outputs.append(new_output("stream", name="stderr", text="100%|###| 3/3")),
     "one stream": lambda nb: nb.cells[1].outputs.append(new_output("stream", name="stdout", text="three\n")),
     "full colour": lambda nb: nb.cells[1].outputs.append(figure()),
@@ -92,7 +97,7 @@ ONLY_AN_AUTHOR: dict[str, Callable[[NotebookNode], None]] = {
     "count 5, not 1": lambda nb: nb.cells[1].update(execution_count=5),
     "print-two is empty": lambda nb: nb.cells[1].update(source="", execution_count=None, outputs=[]),
     "ends in ValueError": lambda nb: nb.cells[1].outputs.append(new_error()),
-    "of at most 400": lambda nb: nb.cells[0].update(source="x" * 400_000),
+    "of at most 460": lambda nb: nb.cells[0].update(source="x" * 460_000),
     "not a valid notebook": lambda nb: nb.cells[1].update(execution_count="one"),
     "median code cell": lambda nb: add_code(nb, "1\n" * 6, "1\n" * 6, "1\n" * 6),
     "more than a tenth": lambda nb: add_code(nb, "1\n" * 16),
@@ -154,6 +159,13 @@ def test_what_the_grader_needs_is_kept() -> None:
         {"jupyter": {"source_hidden": True}, "tags": ["hide-input", "self-check"]}
     )
     assert normalise(nb) == nb
+
+
+def test_any_version_of_python_may_have_run_it() -> None:
+    nb = lesson()
+    nb.metadata.language_info.version = "3.13.1"
+    assert problems(nb, LESSON) == []
+    assert normalise(nb).metadata.language_info.version == "3.13.1"
 
 
 def test_other_notebooks_need_neither_execution_nor_the_budget() -> None:

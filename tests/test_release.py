@@ -1,7 +1,9 @@
 """The release: in step with its source, and silent about every answer and hidden test."""
 
+import ast
 import json
 import re
+from collections import Counter
 
 import pytest
 
@@ -9,9 +11,11 @@ from course_utils.assignment.plan import NOTEBOOK
 from grading import release
 from grading.course import CHECKOUT, MarkingFailed
 from tests.bank import answers, grade_id, source
+from tools.cell_weight import cells, over_budget
 from tools.normal_form import problems, read
 
 RELEASED = CHECKOUT / "assignments" / "assignment4"
+POINTS = {"code": 40, "markdown": 10}
 HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS\n(.*?)\n### END HIDDEN TESTS", re.DOTALL)
 
 
@@ -64,15 +68,15 @@ def test_nothing_else_gives_an_answer_away():
         assert set(cell.metadata) <= {"nbgrader", "deletable", "editable", "jupyter"}
         assert not cell.get("outputs")
     listed = json.loads((RELEASED / release.CELLS).read_text())
-    assert {key for entry in listed.values() for key in entry} <= {"kind", "type", "points", "checksum"}
+    assert {key for entry in listed.values() for key in entry} <= {"kind", "type", "points", "heading", "checksum"}
 
 
 def test_the_points_are_forty_by_program_and_ten_by_a_reader():
-    points = {"code": 0, "markdown": 0}
+    points = dict.fromkeys(POINTS, 0)
     for cell in nbgrader_cells(source()).values():
         points[cell.cell_type] += cell.metadata.nbgrader.get("points", 0)
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", grade_id(cell))
-    assert points == {"code": 40, "markdown": 10}
+    assert points == POINTS
 
 
 def test_the_table_of_points_is_that_of_the_cells():
@@ -90,11 +94,38 @@ def test_the_table_of_points_is_that_of_the_cells():
 
 
 def test_tests_can_be_run_by_a_later_judge():
-    """No magics, and imports only in the locked cell at the top."""
-    for name, cell in nbgrader_cells(source()).items():
-        if cell.cell_type == "code" and not cell.metadata.nbgrader.solution:
-            assert not re.search(r"(?m)^\s*[%!]", cell.source), name
-            assert name == "setup" or not re.search(r"(?m)^\s*(import|from) ", cell.source), name
+    """No magics in given cells; a test only calls the course's questions with the student's functions and numbers."""
+    asked = {grade_id(cell): cell.source for cell in source().cells if cell.metadata.get("nbgrader", {}).get("locked")}
+    assert not [name for name, text in asked.items() if re.search(r"(?m)^\s*[%!]", text)]
+    answered = {name.replace("-", "_") for name in answers()}
+    for name in (name for name in asked if name.startswith("test-")):
+        tree = ast.parse(asked[name])
+        loaded = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        assert loaded <= answered | {"print", "questions", "run_questions"}, (name, loaded)
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom | ast.Assign)]
+        assert len(tree.body) <= 3, name
+    released = nbgrader_cells(read(RELEASED / NOTEBOOK))
+    assert max(len(cell.source.splitlines()) for name, cell in released.items() if name.startswith("test-")) <= 3
+
+
+def test_the_release_reads_as_an_assignment():
+    """Light as the lessons are, mostly prose, and with fewer lines of tests than of given code and answers."""
+    released = read(RELEASED / NOTEBOOK)
+    assert over_budget(cells(released)) == []
+    length = {kind: sum(len(cell.source) for cell in released.cells if cell.cell_type == kind) for kind in POINTS}
+    assert 0.4 < length["markdown"] / sum(length.values()) < 0.7
+    lines = Counter()
+    for cell in released.cells:
+        meta = cell.metadata.get("nbgrader", {})
+        kind = "answer" if meta.get("solution") else "test" if "test-" in grade_id(cell) else "given"
+        lines[kind] += sum(map(bool, cell.source.splitlines())) * (cell.cell_type == "code")
+    assert lines["test"] < 0.3 * lines.total(), lines
+
+
+def test_an_answer_defines_the_function_that_its_cell_is_called_after():
+    for name, source_text in answers().items():
+        if not name.startswith(("conclusion", "blur")):
+            assert source_text.startswith(f"def {name.replace('-', '_')}("), name
 
 
 def test_the_source_and_the_release_are_in_normal_form():

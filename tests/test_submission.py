@@ -2,7 +2,10 @@
 
 import copy
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -12,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat import NotebookNode
 
-from course_utils.assignment import submission
+from course_utils.assignment import notebook_file, submission
 from course_utils.assignment.plan import NOTEBOOK, RUNS
 from course_utils.assignment.runs import seed_of
 from course_utils.assignment.submission import COSTS, FINE, GOOD, findings, main, report
@@ -95,7 +98,13 @@ def test_a_whole_submission_is_fine_and_may_carry_outputs_or_none(folder):
 def test_the_release_itself_lists_every_question_and_all_its_points(tmp_path):
     costly = [f.sentence for f in findings(RELEASE / NOTEBOOK) if f.costly]
     asked = {grade_id(c) for c in read(RELEASE / NOTEBOOK).cells if c.metadata.get("nbgrader", {}).get("solution")}
-    assert {sentence.split(" ")[0] for sentence in costly if not sentence.startswith("The run")} == asked
+    texts = {
+        "conclusion-sum": "“In your words: the mixture”",
+        "conclusion-samples": "“In your words: the samples”",
+        "blur": "“In your words: the blur”",
+    }
+    called = {texts.get(name, name.replace("-", "_")) for name in asked}
+    assert {sentence.split(" (")[0] for sentence in costly if not sentence.startswith("The run")} == called
     lost = sum(float(sentence.split("(")[1].split(" ")[0]) for sentence in costly if "point" in sentence)
     assert lost == 50
 
@@ -106,18 +115,18 @@ def test_the_release_itself_lists_every_question_and_all_its_points(tmp_path):
 def test_a_deleted_test_is_named_with_its_points(folder):
     change(folder, lambda nb: nb.cells.remove(cell(nb, "test-kl-values")))
     costly, _ = told(folder)
-    assert only(costly).startswith("The test cell test-kl-values (2 points) is missing")
+    assert only(costly).startswith("A test of kl_per_image (2 points) is missing")
     assert "and other questions may be lost with it. Fetch a fresh assignment4.ipynb" in costly[0]
 
 
 def test_a_deleted_answer_is_named_with_the_points_of_its_tests(folder):
     change(folder, lambda nb: nb.cells.remove(cell(nb, "kl-per-image")))
-    assert only(told(folder)[0]).startswith("The answer cell kl-per-image (3 points) is missing")
+    assert only(told(folder)[0]).startswith("kl_per_image (3 points) is missing")
 
 
 def test_a_deleted_given_cell_is_named_as_needed(folder):
     change(folder, lambda nb: nb.cells.remove(cell(nb, "my-vae")))
-    assert only(told(folder)[0]).startswith("The given cell my-vae (other cells need it) is missing")
+    assert only(told(folder)[0]).startswith("A given cell below “Train it” (other cells need it) is missing")
 
 
 def test_a_copied_cell_is_named(folder):
@@ -127,12 +136,15 @@ def test_a_copied_cell_is_named(folder):
 
     change(folder, twice)
     sentence = only(told(folder)[0])
-    assert sentence.startswith("2 cells carry the name blur") and "Delete the copies" in sentence
+    assert (
+        sentence.startswith("There are 2 cells of “In your words: the blur”: one was copied")
+        and "Delete the copies" in sentence
+    )
 
 
 def test_one_cell_that_lost_its_metadata(folder):
     change(folder, lambda nb: cell(nb, "sse-per-image").metadata.pop("nbgrader"))
-    assert "sse-per-image (1 point) is missing or lost its nbgrader metadata" in only(told(folder)[0])
+    assert "sse_per_image (1 point) is missing or lost its nbgrader metadata" in only(told(folder)[0])
 
 
 def test_a_notebook_without_any_metadata_is_one_sentence(folder):
@@ -143,12 +155,12 @@ def test_a_notebook_without_any_metadata_is_one_sentence(folder):
 @pytest.mark.parametrize("meta", [{"schema_version": 1}, {"schema_version": "3"}, {"grade": None}])
 def test_metadata_that_nbgrader_refuses(folder, meta):
     change(folder, lambda nb: cell(nb, "blur").metadata.nbgrader.update(meta))
-    assert "metadata of the cell blur are damaged or of another version" in only(told(folder)[0])
+    assert "metadata of “In your words: the blur” are damaged or of another version" in only(told(folder)[0])
 
 
 def test_flags_that_were_changed(folder):
     change(folder, lambda nb: cell(nb, "bce-per-image").metadata.nbgrader.update(solution=False))
-    assert "metadata of the cell bce-per-image (3 points) were changed" in only(told(folder)[0])
+    assert "metadata of bce_per_image (3 points) were changed" in only(told(folder)[0])
 
 
 @pytest.mark.parametrize("meta", [{}, {"grade_id": "other", "grade": False, "locked": True, "solution": False}])
@@ -159,30 +171,33 @@ def test_cells_that_make_nbgrader_give_up(folder, meta):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "key"),
+    ("name", "called", "kind", "key"),
     [
-        ("flat-features", "raw", "Y"),
-        ("flat-features", "markdown", "Y"),
-        ("test-sse", "markdown", "Y"),
-        ("setup", "markdown", "Y"),
-        ("blur", "code", "M"),
+        ("flat-features", "flat_features", "raw", "Y"),
+        ("flat-features", "flat_features", "markdown", "Y"),
+        ("test-sse", "A test of sse_per_image", "markdown", "Y"),
+        ("test-run-cifar-whole", "A test of runs/cifar10.safetensors", "markdown", "Y"),
+        ("setup", "A given cell below “How this is marked”", "markdown", "Y"),
+        ("blur", "“In your words: the blur”", "code", "M"),
     ],
 )
-def test_a_cell_of_another_type_is_good_to_know(folder, name, kind, key):
+def test_a_cell_of_another_type_is_good_to_know(folder, name, called, kind, key):
     change(folder, lambda nb: cell(nb, name).update(cell_type=kind, outputs=[], execution_count=None))
     costly, other = told(folder)
     assert costly == []
-    assert only(other).startswith(f"The cell {name} is a {kind} cell now; marking turns it back into ")
+    assert only(other).startswith(f"{called} is a {kind} cell now; marking turns it back into ")
     assert f"press {key}, run all cells" in other[0]
 
 
 def test_an_edited_test_is_good_to_know(folder):
     change(folder, lambda nb: cell(nb, "test-sse").update(source="pass"))
     costly, other = told(folder)
-    assert costly == [] and "test-sse is not as it was given; marking restores it" in only(other)
+    assert costly == [] and "A test of sse_per_image is not as it was given; marking restores it" in only(other)
     assert report(folder).split("\n")[:2] == [FINE, GOOD]
     change(folder, lambda nb: cell(nb, "setup").update(source="pass"))
-    assert "cells are not as they were given: setup, test-sse; marking" in only(told(folder)[1])
+    assert "as they were given: A given cell below “How this is marked”, a test of sse_per_image; marking" in only(
+        told(folder)[1]
+    )
 
 
 def test_nothing_is_checked_while_nbgrader_marks(folder, monkeypatch):
@@ -190,17 +205,17 @@ def test_nothing_is_checked_while_nbgrader_marks(folder, monkeypatch):
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
     assert report(folder) == submission.MARKING
     monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
-    assert "test-sse" in report(folder)
+    assert "test of sse_per_image" in report(folder)
 
 
 @pytest.mark.parametrize(
     ("name", "source", "sentence"),
     [
         ("kl-per-image", "def kl_per_image(mu, logvar):\n    raise Unanswered()", "is not answered yet: put your code"),
-        ("kl-per-image", " ", "kl-per-image (3 points) is empty"),
-        ("blur", "Your answer here.", "blur (4 points) is not answered yet: write your answer"),
-        ("blur", "", "blur (4 points) is empty. Write your answer into it."),
-        ("kl-per-image", "def kl_per_image(mu, logvar):\n    pass", "kl-per-image (3 points) is not answered yet: its"),
+        ("kl-per-image", " ", "kl_per_image (3 points) is empty"),
+        ("blur", "Your answer here.", "“In your words: the blur” (4 points) is not answered yet: write your answer"),
+        ("blur", "", "“In your words: the blur” (4 points) is empty. Write your answer into it."),
+        ("kl-per-image", "def kl_per_image(mu, logvar):\n    pass", "kl_per_image (3 points) is not answered yet: its"),
         ("kl-per-image", 'def kl_per_image(mu, logvar):\n    """Text."""\n    ...', "its function is empty. Put your"),
         ("kl-per-image", "# later", "its function is empty"),
         ("kl-per-image", "def kl_per_image(mu, logvar):\n    retrun mu", "(3 points) is not valid Python in line 2: "),
@@ -210,8 +225,8 @@ def test_nothing_is_checked_while_nbgrader_marks(folder, monkeypatch):
             "is not valid Python in line 4: 'return' outside",
         ),
         ("kl-per-image", "x = 1\x00", "is not valid Python"),
-        ("student-number", "def student_number():\n    raise Unanswered()", "student-number (other cells need it)"),
-        ("student-number", "def student_number()\n    return 7", "student-number (other cells need it) is not valid"),
+        ("student-number", "def student_number():\n    raise Unanswered()", "student_number (other cells need it)"),
+        ("student-number", "def student_number()\n    return 7", "student_number (other cells need it) is not valid"),
     ],
 )
 def test_questions_without_an_answer(folder, name, source, sentence):
@@ -250,6 +265,88 @@ def test_a_stub_below_the_answer_costs_nothing(folder):
     assert costly == [] and "below a return" in only(other)
 
 
+# Whose work an answer is
+
+KL = "def kl_per_image(mu, logvar):\n    "
+BORROWED = {  # where the course's function comes from: its import in an own cell, and the answer's code
+    "an import in the answer": (
+        "",
+        KL + "from course_utils.objectives import gaussian_kl\n    return gaussian_kl(mu, logvar)",
+    ),
+    "under another name": (
+        "",
+        "from course_utils.objectives import gaussian_kl as k\n\n\n" + KL + "return k(mu, logvar)",
+    ),
+    "assigned, not called": ("", "from course_utils.objectives import gaussian_kl\nkl_per_image = gaussian_kl"),
+    "through the module": ("from course_utils import objectives", KL + "return objectives.gaussian_kl(mu, logvar)"),
+    "through the package": (
+        "import course_utils.objectives",
+        KL + "return course_utils.objectives.gaussian_kl(mu, logvar)",
+    ),
+    "through a helper": (
+        "from course_utils.objectives import gaussian_kl\ndef mine(a, b):\n    return gaussian_kl(a, b)",
+        KL + "return mine(mu, logvar)",
+    ),
+    "through a helper of a helper": (
+        "from course_utils.objectives import gaussian_kl as k\nf = lambda a, b: k(a, b)\ng = [f]",
+        KL + "return g[0](mu, logvar)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BORROWED)
+def test_an_answer_that_calls_the_course_is_told_to_be_written(folder, name):
+    own, source = BORROWED[name]
+    change(folder, lambda nb: nb.cells.insert(3, nbformat.v4.new_code_cell(own)))
+    change(folder, lambda nb: cell(nb, "kl-per-image").update(source=source))
+    sentence = only(told(folder)[0])
+    assert sentence.startswith(
+        "kl_per_image (3 points) leaves its work to course_utils.objectives.gaussian_kl. Write it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "path"),
+    [
+        ("kl-per-image", KL + "return questions.truths.kl_truth(mu, logvar)", "assignment.questions.truths.kl_truth"),
+        ("kl-per-image", KL + "return questions.kl_truth(mu, logvar)", "assignment.questions.kl_truth"),
+        (
+            "kl-per-image",
+            "from course_utils.objectives import *\n" + KL + "return gaussian_kl(mu, logvar)",
+            "objectives.*",
+        ),
+        ("to-model-input", "def to_model_input(x):\n    return to_unit(x.permute(0, 3, 1, 2))", "batching.to_unit"),
+    ],
+)
+def test_nor_may_it_call_the_truth_of_the_check(folder, name, source, path):
+    change(folder, lambda nb: cell(nb, name).update(source=source))
+    assert f"leaves its work to course_utils.{path}. Write it yourself" in only(told(folder)[0])
+
+
+def test_code_of_any_depth_harms_no_other_finding(folder):
+    deep = "x = a" + 3000 * ".b" + "\ny = " + 3000 * "(" + 3000 * ")"
+    change(folder, lambda nb: nb.cells.append(nbformat.v4.new_code_cell(deep)))
+    change(folder, lambda nb: cell(nb, "kl-per-image").update(source=f"{KL}return a{300 * '.b'}"))
+    change(folder, lambda nb: cell(nb, "blur").update(source=""))
+    assert only(told(folder)[0]).startswith("“In your words: the blur” (4 points) is empty")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        KL + "return torch.distributions.kl_divergence(mu, logvar).sum(1)",
+        KL + "return NegativeElbo(mu, RUNS, SIGMA2).kl",
+        "def kl_per_image(questions, gaussian_kl):\n    return gaussian_kl + questions",
+        KL + "objectives = mu\n    return objectives.exp() + logvar",
+    ],
+)
+def test_what_pytorch_has_what_is_given_and_own_names_are_fine(folder, source):
+    compared = "from course_utils.objectives import gaussian_kl\nassert gaussian_kl(1, 2) == kl_per_image(1, 2)"
+    change(folder, lambda nb: nb.cells.append(nbformat.v4.new_code_cell(compared)))
+    change(folder, lambda nb: cell(nb, "kl-per-image").update(source=source))
+    assert report(folder) == FINE
+
+
 # The file
 
 
@@ -284,8 +381,8 @@ def test_which_notebook_is_meant_when_there_are_several(folder):
     ("data", "sentence"),
     [
         (b"", "not valid JSON"),
-        (b"\x89PNG\r\n", "not encoded in UTF-8 (byte 0)"),
-        ("é".encode("latin-1"), "not encoded in UTF-8"),
+        (b"\x89PNG\r\n", "not valid JSON"),
+        ("é".encode("latin-1"), "not valid JSON"),
         (b'{"cells": [', "not valid JSON"),
         (b'{\n<<<<<<< HEAD\n"cells": []}', "git conflict"),
         (b"[]", "no notebook of format 4"),
@@ -308,6 +405,25 @@ def test_a_byte_order_mark_does_not_hide_the_rest(folder):
     assert "byte order mark" in mark and "blur" in empty
 
 
+def test_an_old_encoding_does_not_hide_the_rest(folder):
+    change(folder, lambda nb: cell(nb, "blur").update(source="Unschärfe"))
+    change(folder, lambda nb: cell(nb, "power-spectrum").update(source=""))
+    text = json.dumps(json.loads((folder / NOTEBOOK).read_text(encoding="utf-8")), ensure_ascii=False)
+    (folder / NOTEBOOK).write_bytes(text.encode("latin-1", errors="replace"))
+    encoding, empty = told(folder)[0]
+    assert "is not encoded in UTF-8 (byte" in encoding and "Open it in JupyterLab" in encoding
+    assert empty.startswith("power_spectrum (1 point) is empty")
+
+
+def test_a_list_of_cells_without_headings_is_an_old_one(folder, monkeypatch):
+    listed = json.loads((folder / "cells.json").read_text())
+    for entry in listed.values():
+        del entry["heading"]
+    (folder / "cells.json").write_text(json.dumps(listed))
+    monkeypatch.setattr(notebook_file, "course_root", lambda: folder)
+    assert "cells.json is missing or old" in only(told(folder)[1])
+
+
 def test_no_file_at_all(tmp_path):
     assert report(tmp_path / NOTEBOOK).startswith(f"{COSTS}\n- There is no ")
     assert "holds 0 notebooks" in report(tmp_path)
@@ -321,7 +437,7 @@ def test_the_cells_are_known_without_the_list_beside_the_notebook(folder, monkey
         assert report(folder) == FINE
     (folder / "cells.json").unlink()
     assert report(folder) == FINE
-    monkeypatch.setattr(submission, "course_root", lambda: folder)
+    monkeypatch.setattr(notebook_file, "course_root", lambda: folder)
     assert "cells.json is missing" in only(told(folder)[1])
 
 
@@ -380,11 +496,11 @@ def test_runs_of_two_students_are_found_though_the_notebook_does_not_say_a_numbe
     assert "is missing" in only(told(folder)[0])
 
 
-def test_the_epochs_are_those_of_the_release():
-    known: dict[str, int] = {}
-    exec(cell(read(RELEASE / NOTEBOOK), "parameters").source, known)
-    expected = dict.fromkeys(["bce", "mse", "combined"], known["EPOCHS"]) | {"cifar10": known["CIFAR_EPOCHS"]}
-    assert {name: run.epochs for name, run in RUNS.items()} == expected
+def test_the_text_asks_for_the_epochs_and_variances_of_the_plan():
+    text = "\n".join(c.source for c in read(RELEASE / NOTEBOOK).cells if c.cell_type == "markdown")
+    digits = {run.epochs for run in RUNS.values() if run.data_set == "mnist"}
+    assert f"train it for {digits.pop()} epochs" in text and not digits
+    assert f"for {RUNS['cifar10'].epochs} epochs" in text and f"`SIGMA2` = {RUNS['mse'].sigma2} " in text
 
 
 def test_a_linked_run_and_a_folder_in_its_place(folder):
@@ -416,6 +532,17 @@ def test_the_command_line_says_by_its_status_whether_points_are_at_stake(folder,
     assert capsys.readouterr().out.startswith(COSTS)
     assert main([]) == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_make_ends_calmly_where_points_are_at_stake(folder):
+    (folder / "runs" / "bce.safetensors").unlink()
+    recipe = re.search(r"(?m)^check-submission:.*\n\t@(.*)", (ROOT / "Makefile").read_text()).group(1)
+    for made, by in {"$(BIN)/python": f"'{sys.executable}'", "$(FILE)": str(folder), "$$": "$"}.items():
+        recipe = recipe.replace(made, by)
+    ended = subprocess.run(["sh", "-c", recipe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith(COSTS)
+    wrong = recipe.replace(str(folder), '" "')  # two arguments
+    assert subprocess.run(["sh", "-c", wrong], cwd=ROOT, capture_output=True, check=False).returncode
 
 
 # Anything at all

@@ -1,8 +1,15 @@
 """Tiny lessons, written by the tests and executed by real kernels."""
 
+import contextlib
 import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -15,9 +22,10 @@ HEADLINE = '{"data": "none: closed forms", "headline": "KL = 0.50 nats"}'
 
 @pytest.fixture(autouse=True)
 def restore_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Undo what `main` sets for its kernels."""
+    """Undo what `main` sets for its kernels; one lesson at a time unless a test is about several."""
+    monkeypatch.setattr(lessons, "cores", lambda: 1)
     monkeypatch.setattr(os, "environ", os.environ.copy())
-    for name in ("COURSE_PROFILE", "COURSE_DATA", "JUPYTER_PATH"):
+    for name in ("COURSE_PROFILE", "COURSE_DATA", "JUPYTER_PATH", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -72,6 +80,75 @@ def test_a_failure_names_lesson_cell_and_error_and_the_others_still_run(
     page = (build / "01_fails.html").read_text(encoding="utf-8")
     assert "before" in page and "sigma must" in page
     assert not (build / "03_broken.html").exists()
+
+
+def test_lessons_that_run_at_the_same_time_stay_in_reading_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, build = tmp_path / "notebooks", tmp_path / "build"
+    monkeypatch.setattr(lessons, "cores", lambda: 2)
+    wait = "import os, time\nwhile not os.path.exists('../{}'):\n    time.sleep(.05)"
+    leave = "open('../{}', 'w').close()"
+    make(folder, "01_a", leave=leave.format("a"), wait=wait.format("b"), headline=HEADLINE)
+    make(folder, "02_b", leave=leave.format("b"), wait=wait.format("a"), bad="1 / 0")
+    assert main(["run"], folder, build) == 1
+    said = capsys.readouterr()
+    assert [line[:4] for line in said.out.splitlines() if line[:2] in ("01", "02")] == ["01_a", "02_b", "02_b"]
+    assert "01_a: done after" in said.err and "02_b: FAILED after" in said.err
+
+
+@pytest.mark.parametrize(
+    ("chosen", "available", "jobs", "threads"), [(1, 2, 1, 2), (6, 2, 2, 1), (6, 1, 1, 1), (2, 8, 2, 4), (6, 16, 4, 4)]
+)
+def test_cores_are_shared_between_lessons(chosen: int, available: int, jobs: int, threads: int) -> None:
+    assert lessons.share(chosen, available) == (jobs, threads)
+
+
+def test_each_of_several_lessons_has_its_share_of_the_cores_or_what_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(lessons, "_side_by_side", lambda *given: seen.append(os.environ["OMP_NUM_THREADS"]) or [])
+    monkeypatch.setattr(lessons, "cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    lessons.run([tmp_path / "01_a.ipynb", tmp_path / "02_b.ipynb"], tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    lessons.run([tmp_path / "01_a.ipynb", tmp_path / "02_b.ipynb"], tmp_path)
+    assert seen == ["4", "3"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to a process group")
+def test_ctrl_c_ends_everything_without_a_traceback(tmp_path: Path) -> None:
+    begun = "import os, time\nopen('../{0}.part', 'w').write(str(os.getpid()))\nos.rename('../{0}.part', '../{0}')"
+    for name in ("01_a", "02_b"):
+        make(tmp_path / "notebooks", name, begun=begun.format(name), wait="time.sleep(300)")
+    code = "import sys; from pathlib import Path; from tools import lessons; lessons.cores = lambda: 2\n"
+    code += "sys.exit(lessons.main(['run'], Path(sys.argv[1]) / 'notebooks', Path(sys.argv[1]) / 'build'))"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    running = subprocess.Popen(command, cwd=lessons.ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until(lambda: all((tmp_path / name).exists() for name in ("01_a", "02_b")))
+    os.killpg(running.pid, signal.SIGINT)
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    assert "Traceback" not in said and "Interrupted: the lessons that were done are in" in said
+    until(lambda: not any(alive(int((tmp_path / name).read_text())) for name in ("01_a", "02_b")))
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it, a minute at most."""
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError("a minute passed")
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has asked for does not."""
+    with contextlib.suppress(OSError):
+        os.kill(process, 0)
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def test_store_keeps_full_runs_on_real_data_and_only_those_that_succeed(

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 from torch import Tensor, nn
 
 from course_utils import training
@@ -336,3 +338,17 @@ def test_the_progress_bar_shows_both_parts_and_the_time_left(capsys):
     assert "nll" in captured.err
     assert "kl" in captured.err
     assert captured.out == ""
+
+
+def test_in_a_notebook_a_finished_bar_and_a_stopped_one_leave_a_plain_line():
+    source = (
+        "from course_utils.training import _Bar\nfor done in (3, 1):\n    with _Bar(total=3, desc='3 steps') as bar:\n"
+    )
+    nb = new_notebook(
+        cells=[new_code_cell(source + "        bar.update(done)\n        bar.set_postfix_str('kl 1.0 nats')")]
+    )
+    NotebookClient(nb, timeout=120, extra_arguments=["--IPKernelApp.log_level=ERROR"]).execute()
+    finished, stopped = (output.data for output in nb.cells[0].outputs)
+    assert set(finished) == set(stopped) == {"text/plain"}
+    assert finished["text/plain"].startswith("3 steps: 100%") and "kl 1.0 nats" in finished["text/plain"]
+    assert stopped["text/plain"].startswith("3 steps:  33%")

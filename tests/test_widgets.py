@@ -1,5 +1,7 @@
 """The explorer without a browser: sliders are set as a hand would, pictures are read back from their bytes."""
 
+import base64
+import re
 from io import BytesIO
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from course_utils.widgets import latent_explorer, plot_sliders, smile_slider
+from course_utils.widgets import animation, latent_explorer, plot_sliders, smile_slider
 
 
 def pixels(picture) -> np.ndarray:
@@ -107,6 +109,7 @@ def test_plot_sliders_draw_anew_what_their_values_say():
     seen = []
 
     def draw(axes, **values):
+        assert not axes.patches  # what was drawn before is gone
         seen.append(values)
         axes.axhspan(-1, 2, color=(values["left"], values["right"], 0))
         axes.set(xlim=(0, 1), ylim=(0, 1))
@@ -132,3 +135,14 @@ def test_a_moved_slider_leaves_the_plot_where_it_was():
     assert before.shape == (200, 300, 3)
     changed = (before != after).any(axis=2)
     assert changed.any() and not changed[-40:].any() and not changed[:, :35].any()  # the axes' labels stand still
+
+
+def test_a_film_holds_every_frame_and_says_what_is_seen():
+    frames = np.linspace(0, 1, 3)[:, None, None, None] * np.ones((3, 1, 8, 8))
+    page = animation(frames, seen='grey "turns" white', milliseconds=50).data
+    (encoded,) = re.findall(r"base64,([^\"]+)", page)
+    film = Image.open(BytesIO(base64.b64decode(encoded)))
+    assert (film.n_frames, film.size) == (3, (8, 8))
+    film.seek(1)
+    assert np.asarray(film.convert("L"))[0, 0] == pytest.approx(128, abs=2)
+    assert 'alt="grey &quot;turns&quot; white"' in page

@@ -7,6 +7,7 @@ Environment: PYTHON names the interpreter to use; CONSTRAINTS=none takes the new
 instead of those in constraints.txt.
 """
 
+import errno
 import glob
 import hashlib
 import os
@@ -14,11 +15,16 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from typing import Callable, Dict, List, Optional, Tuple
 
 MINIMUM = (3, 11)
 NEWER_NAMES = ("python3.14", "python3.13", "python3.12", "python3.11")
 FREE_GB = 4
+LOG = os.path.join("build", "setup.log")
+LAST_LINES = 15
+WIDTH = 100
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 VERSION = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
 HAS_VENV = "import ensurepip, venv"
@@ -27,6 +33,8 @@ WORKS = "import course_utils, torch, torchvision, matplotlib.pyplot"  # pyplot: 
 NETWORK = r"NewConnectionError|Max retries|name resolution|ProxyError|ConnectTimeout|ReadTimeout|Network is unreachable"
 VERSIONS = r"No matching distribution|Could not find a version|ResolutionImpossible|conflicting dependencies"
 
+OWN_COPY = "copy this folder to one of your own (without .venv), then run again there"
+
 Result = Tuple[int, str]
 
 
@@ -34,8 +42,8 @@ class Missing(Exception):
     """What is missing, in one sentence that ends in the cure."""
 
 
-def run_command(argv: List[str], cwd: str, echo: bool = False) -> Result:
-    """Run a command and return its exit code and output; `echo` also shows the output while it comes."""
+def run_command(argv: List[str], cwd: str, show: Optional[Callable[[str], None]] = None) -> Result:
+    """Run a command and return its exit code and output; `show` is given each line when it comes."""
     lines = []
     try:
         process = subprocess.Popen(
@@ -46,10 +54,66 @@ def run_command(argv: List[str], cwd: str, echo: bool = False) -> Result:
     with process:
         for line in process.stdout:
             lines.append(line)
-            if echo:
-                sys.stdout.write(line)
-                sys.stdout.flush()
+            if show:
+                show(line)
     return process.returncode, "".join(lines)
+
+
+class Progress:
+    """One line that says what pip is at and for how long, rewritten each second on a terminal; the rest goes to a log.
+
+    A context manager whose instances are called with pip's lines.  Where the output is no terminal, it stands once.
+    """
+
+    def __init__(self, log: str, title: str) -> None:
+        """Nothing is written before the block begins."""
+        self.log, self.title, self.step, self.packages = log, title, "", 0
+        self.live, self.start, self.done = sys.stdout.isatty(), time.time(), threading.Event()
+        self.clock = threading.Thread(target=self._tick, daemon=True)
+
+    def __enter__(self) -> "Progress":
+        folder = os.path.dirname(self.log)
+        if not os.path.isdir(folder):
+            os.makedirs(folder)
+        self.file = open(self.log, "w", encoding="utf-8")
+        print("%s; the log is %s" % (self.title, self.log), flush=True)
+        if self.live:
+            self.clock.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.done.set()
+        if self.live:
+            self.clock.join()
+            self._write("")
+        self.file.close()
+
+    def __call__(self, line: str) -> None:
+        """Keep one line of pip's and see what it is at."""
+        self.file.write(line)
+        self.file.flush()
+        self.packages += line.startswith("Collecting ")
+        self.step = doing(line, self.packages) or self.step
+
+    def _tick(self) -> None:
+        while not self.done.wait(1):
+            self._write("  %d s: %s" % (time.time() - self.start, self.step))
+
+    def _write(self, text: str) -> None:
+        sys.stdout.write("\r" + text[:WIDTH].ljust(WIDTH) + ("" if text else "\r"))
+        sys.stdout.flush()
+
+
+def doing(line: str, packages: int) -> Optional[str]:
+    """What a line of pip's says it is doing, in a few words; None for the other lines."""
+    words = line.split()
+    if words[:1] == ["Collecting"]:
+        return "package %d, %s" % (packages, words[1])
+    if words[:1] == ["Downloading"]:
+        return "downloading %s" % " ".join([words[1].rsplit("/", 1)[-1]] + words[2:])
+    if line.startswith("Installing collected packages"):
+        return "unpacking %d packages" % len(line.split(","))
+    return None
 
 
 def free_bytes(folder: str) -> int:
@@ -80,6 +144,7 @@ class Setup:
         version = self.usable_venv()
         if version and self.stamped() == self.fingerprint(version):
             return False
+        self.check_owner()
         self.check_disk()
         if not version:
             self.create_venv(self.find_python())
@@ -87,6 +152,13 @@ class Setup:
         self.verify()
         self.write_stamp()
         return True
+
+    def check_owner(self) -> None:
+        """Refuse to touch what this account cannot use, or what was set up by another one."""
+        if not os.access(self.root, os.W_OK):
+            raise Missing("You may not write in %s: %s." % (self.root, OWN_COPY))
+        if os.path.lexists(self.venv) and (out_of_reach(self.python) or not owned(self.venv)):
+            raise Missing("%s was set up by another account: %s." % (self.venv, OWN_COPY))
 
     def usable_venv(self) -> Optional[str]:
         """The version of `.venv`'s Python; None where it is absent, broken, moved, or not the PYTHON asked for."""
@@ -153,14 +225,16 @@ class Setup:
             raise Missing(text % (free, FREE_GB))
 
     def install(self) -> None:
-        """Install the course and its dependencies with pip, showing pip's output."""
+        """Install the course and its dependencies with pip, which says what it does in the log."""
         if suggests_cpu_wheels(self.env, self.which):
             text = "No NVIDIA GPU found: with PIP_EXTRA_INDEX_URL=%s set, the download is 2.6 GB smaller."
             print(text % CPU_WHEELS, flush=True)
         pins = ["--upgrade", "--upgrade-strategy", "eager"] if self.newest else ["-c", "constraints.txt"]
         argv = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        code, output = self.run([*argv, *pins, "-e", ".[test]"], cwd=self.root, echo=True)
+        with Progress(os.path.join(self.root, LOG), "Installing the course's packages into .venv") as show:
+            code, output = self.run([*argv, *pins, "-e", ".[test]"], cwd=self.root, show=show)
         if code:
+            print("".join(output.splitlines(True)[-LAST_LINES:]), flush=True)
             raise Missing(explain_pip(output))
 
     def verify(self) -> None:
@@ -169,6 +243,21 @@ class Setup:
         if code:
             text = "The installed packages do not work together (%s): delete the folder .venv, then run again."
             raise Missing(text % last_error(output))
+
+
+def out_of_reach(path: str) -> bool:
+    """Whether something is there that this account may not look at or start: no proof that it is broken."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno == errno.EACCES
+    return not os.access(path, os.X_OK)
+
+
+def owned(path: str) -> bool:
+    """Whether this account made that folder, as far as the system knows accounts; the administrator owns everything."""
+    me = getattr(os, "geteuid", lambda: 0)()
+    return me in (0, os.stat(path).st_uid)
 
 
 def parse_version(text: str) -> Tuple[int, ...]:

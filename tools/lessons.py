@@ -7,11 +7,15 @@ real data in notebooks/. LESSONS are numbers or names ("01", "4", "03_elbo"), or
 import argparse
 import ast
 import os
+import signal
 import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import nbformat
@@ -29,6 +33,7 @@ PAPERMILL = {
     "language": "python",
     "extra_arguments": ["--IPKernelApp.log_level=ERROR"],  # a notice about loopback ports is nothing to read each time
 }
+MOST_AT_A_TIME = 4  # with more of them, memory would be short before cores are
 COLUMNS = ("lesson", "seconds", "data", "headline")
 
 
@@ -77,7 +82,7 @@ def kernel_environment(**settings: str) -> None:
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [own, os.environ.get("JUPYTER_PATH")]))
 
 
-def execute(lesson: Path, build: Path) -> tuple[Outcome, NotebookNode | None]:
+def execute(lesson: Path, build: Path, *, bar: bool = True) -> tuple[Outcome, NotebookNode | None]:
     """Execute a lesson beside its neighbours: how it went, and as far as it came the notebook in normal form."""
     start, error = time.perf_counter(), None
     output = build / lesson.name
@@ -85,7 +90,7 @@ def execute(lesson: Path, build: Path) -> tuple[Outcome, NotebookNode | None]:
         stale.unlink(missing_ok=True)
     try:
         with warnings.catch_warnings(action="ignore"):
-            papermill.execute_notebook(lesson, output, cwd=lesson.parent, **PAPERMILL)
+            papermill.execute_notebook(lesson, output, cwd=lesson.parent, progress_bar=bar, **PAPERMILL)
     except Exception as raised:  # whatever stops a lesson must not stop the next one
         error = raised
     seconds = time.perf_counter() - start
@@ -134,32 +139,98 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join("  ".join(part.ljust(width) for part, width in zip(row, widths)).rstrip() for row in rows)
 
 
-def run(lessons: Iterable[Path], build: Path = BUILD) -> list[Outcome]:
-    """Execute lessons into `build`, each as a notebook and as HTML."""
-    outcomes = []
-    for lesson, outcome, nb in _in_turn(lessons, build):
-        if nb:
-            write(nb, build / lesson.name)
-            (build / lesson.name).with_suffix(".html").write_text(html(nb, lesson.stem), encoding="utf-8")
-        outcomes.append(outcome)
-    return outcomes
+def run(lessons: Sequence[Path], build: Path = BUILD) -> list[Outcome]:
+    """Execute lessons into `build`, each as a notebook and as HTML, as many at a time as there are cores for."""
+    build.mkdir(parents=True, exist_ok=True)
+    jobs, threads = share(len(lessons), cores())
+    if jobs == 1:
+        return [_announced(lesson, build) for lesson in lessons]
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    print(f"{len(lessons)} lessons, {jobs} at a time; each is named when it is done.", file=sys.stderr)
+    return _side_by_side(lessons, build, jobs)
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share(lessons: int, available: int) -> tuple[int, int]:
+    """How many lessons to execute at a time, and the threads for each: cores do more with a lesson each than shared."""
+    jobs = max(1, min(lessons, available, MOST_AT_A_TIME))
+    return jobs, max(1, available // jobs)
+
+
+def _side_by_side(lessons: Sequence[Path], build: Path, jobs: int) -> list[Outcome]:
+    """Later lessons take longer, so they begin first; the outcomes come in reading order.
+
+    Processes, because papermill changes the working directory; started afresh, because torch does not survive a fork.
+    """
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_like_parent, initargs=(dict(os.environ),))
+    with pool, _ended_on_interrupt():
+        tasks = {pool.submit(_run_one, lesson, build, bar=False): lesson for lesson in reversed(lessons)}
+        outcomes = {}
+        for task in as_completed(tasks):
+            lesson = tasks[task]
+            outcomes[lesson] = _result(task, lesson)
+            print(f"{len(outcomes)}/{len(lessons)} {_in_brief(outcomes[lesson])}", file=sys.stderr)
+    return [outcomes[lesson] for lesson in lessons]
+
+
+def _like_parent(environment: dict[str, str]) -> None:
+    """Let the kernels of a worker inherit what those of its parent would, and leave Ctrl-C to the parent."""
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _ended_on_interrupt() -> Iterator[None]:
+    """Kill the workers on Ctrl-C, as nbclient catches gentler signals; a kernel ends itself when its parent is gone."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for worker in active_children():
+            worker.kill()
+        raise
+
+
+def _result(task: Future[Outcome], lesson: Path) -> Outcome:
+    try:
+        return task.result()
+    except BrokenExecutor:
+        return Outcome(
+            lesson.stem, 0, failure=f"{lesson.stem} failed: a process was ended from outside; is memory short?"
+        )
+
+
+def _in_brief(outcome: Outcome) -> str:
+    return f"{outcome.lesson}: {'FAILED' if outcome.failure else 'done'} after {outcome.seconds:.0f} s"
+
+
+def _announced(lesson: Path, build: Path) -> Outcome:
+    print(lesson.stem, file=sys.stderr)
+    return _run_one(lesson, build)
+
+
+def _run_one(lesson: Path, build: Path, *, bar: bool = True) -> Outcome:
+    outcome, nb = execute(lesson, build, bar=bar)
+    if nb:
+        write(nb, build / lesson.name)
+        (build / lesson.name).with_suffix(".html").write_text(html(nb, lesson.stem), encoding="utf-8")
+    return outcome
 
 
 def store(lessons: Iterable[Path], build: Path = BUILD) -> list[Outcome]:
     """Execute lessons and keep the result in place of each one whose cells all succeeded."""
+    build.mkdir(parents=True, exist_ok=True)
     outcomes = []
-    for lesson, outcome, nb in _in_turn(lessons, build):
+    for lesson in lessons:
+        print(lesson.stem, file=sys.stderr)
+        outcome, nb = execute(lesson, build)
         if nb and not outcome.failure:
             write(nb, lesson)
         outcomes.append(outcome)
     return outcomes
-
-
-def _in_turn(lessons: Iterable[Path], build: Path) -> Iterator[tuple[Path, Outcome, NotebookNode | None]]:
-    build.mkdir(parents=True, exist_ok=True)
-    for lesson in lessons:
-        print(lesson.stem, file=sys.stderr)
-        yield lesson, *execute(lesson, build)
 
 
 def report(outcomes: Sequence[Outcome]) -> int:
@@ -182,11 +253,13 @@ def main(argv: Sequence[str] | None = None, notebooks: Path = NOTEBOOKS, build: 
     except UnknownLesson as error:
         print(error, file=sys.stderr)
         return 1
-    if args.command == "store":
-        kernel_environment(COURSE_PROFILE="full", COURSE_DATA="real")
-        return report(store(lessons, build))
-    kernel_environment(COURSE_PROFILE=args.profile)
-    return report(run(lessons, build))
+    settings = {"COURSE_PROFILE": "full", "COURSE_DATA": "real"} if args.command == "store" else {}
+    kernel_environment(**{"COURSE_PROFILE": args.profile} | settings)
+    try:
+        return report((store if args.command == "store" else run)(lessons, build))
+    except KeyboardInterrupt:
+        print(f"\nInterrupted: the lessons that were done are in {build}.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -21,14 +21,24 @@ from nbformat.validator import iter_validate
 from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parents[1]
-KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
-LANGUAGE = {"name": "python"}
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {  # as JupyterLab writes it, so that opening and saving a stored notebook changes nothing
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+    "version": "3.11.7",
+}
 CELL_KEYS = ("deletable", "editable", "jupyter", "nbgrader", "tags")
 WORDS = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}.*)?")
+PYTHON = re.compile(r"3\.\d+\.\d+")
 WIDGET = "application/vnd.jupyter.widget-view+json"
-MAX_BYTES = 400_000
-COLOURS, GREYS = 40, 18
+MAX_BYTES = 460_000
+FILM = "data:image/gif"  # as large as ten figures; its strip is stored
+COLOURS, GREYS = 20, 12
 GREY = 6  # channels that differ by at most so many of 255 levels, in every pixel, make a grey figure
 MEDIAN_LINES, MOST_LINES, MAX_LINES = 5, 15, 25
 MAX_RUN = 3
@@ -85,8 +95,15 @@ def _tags(cell: NotebookNode) -> list[str]:
 
 
 def _notebook_metadata(nb: NotebookNode) -> None:
-    nb.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE})
+    language = LANGUAGE | {"version": _version_of_python(nb)}
+    nb.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": language})
     nb.nbformat, nb.nbformat_minor = 4, 5
+
+
+def _version_of_python(nb: NotebookNode) -> str:
+    """The version that it was last run with, where it says so: JupyterLab would write it again."""
+    said = nb.metadata.get("language_info", {}).get("version")
+    return said if isinstance(said, str) and PYTHON.fullmatch(said) else LANGUAGE["version"]
 
 
 def _cell_metadata(nb: NotebookNode) -> None:
@@ -115,7 +132,13 @@ def _whitespace(nb: NotebookNode) -> None:
 
 def _transient_outputs(nb: NotebookNode) -> None:
     for cell in _code(nb):
-        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr" and WIDGET not in o.get("data", {})]
+        cell.outputs = [output for output in cell.outputs if not _is_transient(output)]
+
+
+def _is_transient(output: NotebookNode) -> bool:
+    widget = WIDGET in output.get("data", {}) or "progress-bar" in output.get("metadata", {})
+    film = FILM in output.get("data", {}).get("text/html", "")
+    return widget or film or output.get("name") == "stderr"
 
 
 def _streams(nb: NotebookNode) -> None:
@@ -161,12 +184,12 @@ def _with_palette(png: str) -> str:
 
 
 RESTORERS: dict[str, Callable[[NotebookNode], None]] = {
-    "it carries notebook metadata beyond the kernel's and the language's name": _notebook_metadata,
+    "its notebook metadata are not those of JupyterLab with Python 3": _notebook_metadata,
     "a cell carries metadata that is not stored, or its tags are not sorted": _cell_metadata,
     "a cell tagged hide-input is not folded in JupyterLab (jupyter.source_hidden)": _folded,
     "it holds a cell that papermill injected": _injected_cells,
     "a source has trailing whitespace or blank lines at an end": _whitespace,
-    "an output is a widget, a progress bar or a stderr stream": _transient_outputs,
+    "an output is a widget, a film, a progress bar or a stderr stream": _transient_outputs,
     "one stream is split into several outputs": _streams,
     "an output's count differs from its cell's": _output_counts,
     "a figure is stored in full colour instead of with a palette": _figures,

@@ -1,7 +1,9 @@
-"""Lessons as HTML pages: JupyterLab's look, and every figure with the alt text that its notebook stores."""
+"""Lessons as HTML pages: JupyterLab's look, every figure with its stored alt text, and nothing from the network."""
 
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+
+from tools.maths import EXPORT
 
 TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block data_png scoped -%}
@@ -17,5 +19,6 @@ TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 
 def html(nb: NotebookNode, name: str) -> str:
     """The page of a notebook called `name`, as one document."""
-    page, _ = HTMLExporter(raw_template=TEMPLATE).from_notebook_node(nb, {"metadata": {"name": name}})
+    exporter = HTMLExporter(raw_template=TEMPLATE, require_js_url="", **EXPORT)
+    page, _ = exporter.from_notebook_node(nb, {"metadata": {"name": name}})
     return page

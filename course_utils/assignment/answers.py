@@ -3,15 +3,22 @@
 An exception of this module shows itself in a notebook as that sentence, without the page of traceback.
 """
 
+import linecache
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import chdir, contextmanager, redirect_stderr, suppress
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from course_utils.exercises import feedback
 
 RIGHT = "Right."
+PASSED = "Passed."
+HOME = Path.cwd()  # the notebook's folder: its first cell imports this module
+CELLS_MODULE = "__main__"  # where the code of a notebook's cells runs
+MAX_LINE = 60  # of a student's code in a message
 
 
 class _InOneLine(Exception):
@@ -107,15 +114,34 @@ def check_parts(
 def answer_of(name: str, call: Callable[[], Any]) -> Any:
     """What `call()` returns.  Unanswered for None or an untouched stub; CheckFailed where it raises anything else."""
     try:
-        with _quietly():
+        with at_home(), _quietly():
             answer = call()
     except (Unanswered, CheckFailed):
         raise
     except Exception as error:
-        raise CheckFailed(f"{name} raised {type(error).__name__}: {error}") from error
+        raise CheckFailed(f"{name} raised {type(error).__name__}: {error}{_place(name, error)}") from error
     if answer is None:
         raise CheckFailed(f"{name} returned None. Does your function end in a return with a value?")
     return answer
+
+
+@contextmanager
+def at_home() -> Iterator[None]:
+    """In the notebook's folder, wherever a cell of the student's has gone."""
+    with chdir(HOME):
+        yield
+
+
+def _place(name: str, error: Exception) -> str:
+    """(line 8: code) of the student's cell, or nothing where no cell was reached."""
+    frames = [at for at in traceback.walk_tb(error.__traceback__) if at[0].f_globals.get("__name__") == CELLS_MODULE]
+    if not frames:
+        return ""
+    (frame, line), function = frames[-1], frames[-1][0].f_code.co_name
+    code = linecache.getline(frame.f_code.co_filename, line).strip()
+    shown = f"{code[:MAX_LINE]}…" if len(code) > MAX_LINE else code
+    within = "" if function in (name.split(",")[0].split(" ")[0], "<lambda>") else f", in {function}"
+    return f" (line {line}{within}{': ' if shown else ''}{shown})"
 
 
 @contextmanager

@@ -24,9 +24,9 @@ from course_utils.assignment.runs import (
     CommonMeasures,
     Run,
     RunUnfinished,
+    common,
     held_out,
     mean_image_errors,
-    measure,
     read_run,
     seed_correlation,
     seed_of,
@@ -38,6 +38,7 @@ from course_utils.data import ImageSet
 from course_utils.latent import decode, encode
 from course_utils.models import ConvVAE
 from course_utils.sources.source import DataUnavailable
+from course_utils.training import evaluate
 
 UNVERIFIED = "UNVERIFIED: "
 
@@ -202,7 +203,7 @@ def _unverified(run: Run, error: DataUnavailable) -> str:
 def _measured_once(path: str, stamp: int) -> Measured:
     run = _read(path, stamp)
     train, test = held_out(run)
-    return Measured(measure(run.model, _some(train)), measure(run.model, test.images))
+    return Measured(*(evaluate(run.model, images, common) for images in (_some(train), test.images)))
 
 
 def _some(train: ImageSet) -> Tensor:
