@@ -12,7 +12,7 @@ OFFLINE := http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 \
 TESTING := COURSE_PROFILE=quick COURSE_DATA=bundled OMP_NUM_THREADS=1 $(OFFLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv run test lab fresh teach check-submission release grade store lint weights bench clean
+.PHONY: help .venv run test seeds lab fresh teach check-submission release grade store lint weights bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ test: .venv  ## check style, unit tests and every lesson against its stored outp
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q --durations=15
+
+seeds: .venv  ## execute every lesson with three other seeds, in the quick profile and without the network
+	@for seed in 1 2 3; do $(TESTING) $(BIN)/python -m tools.lessons run --seed $$seed || exit 1; done
 
 lab: .venv  ## open your copy of the lessons and the assignment in JupyterLab; FOLDER=notebooks opens the stored ones
 	@$(BIN)/python -m tools.lab $(if $(FOLDER),--folder "$(FOLDER)") $(LABFLAGS)

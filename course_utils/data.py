@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision import datasets
 
 from course_utils.drawn_faces.drawing import draw
-from course_utils.drawn_faces.factors import attributes, split_factors
+from course_utils.drawn_faces.factors import FaceFactors, attributes, held_still, split_factors
 from course_utils.runtime import course_root
 from course_utils.sources import celeba, cifar10, idx, smiles, stand_ins
 from course_utils.sources.download import download
@@ -68,17 +68,18 @@ class DataSet:
 
 
 def load(name: str, split: str = "train", choice: str = "") -> ImageSet:
-    """The image set `name`, one of SETS or drawn_faces, "train" or "test", as `choice` asks, or else `COURSE_DATA`.
+    """The image set `name`, one of SETS or DRAWN, "train" or "test", as `choice` asks, or else `COURSE_DATA`.
 
     "auto" (default) takes the real set from `COURSE_DATA_DIR` or the network, otherwise the stand-in, which prints a
     notice with the reason and the cure; "bundled" takes the stand-in; "real" raises DataUnavailable instead.
     """
     wanted = choice or os.environ.get("COURSE_DATA") or "auto"
-    _require_known("data set", name, (*SETS, "drawn_faces"))
+    _require_known("data set", name, (*SETS, *DRAWN))
     _require_known("split", split, SPLITS)
     _require_known("COURSE_DATA", wanted, CHOICES)
-    if name == "drawn_faces":
-        return _image_set(drawn(split), f"drawn faces ({{n:,}} {split} images)", FACE_CLASSES, bundled=True)
+    if name in DRAWN:
+        faces = DRAWN[name]
+        return _image_set(faces.make(split), f"{faces.title} ({{n:,}} {split} images)", FACE_CLASSES, bundled=True)
     data_set = SETS[name]
     if wanted == "bundled":
         asked = "" if choice else "COURSE_DATA=bundled asks for it. Unset it for the real images"
@@ -99,9 +100,19 @@ def data_dir() -> Path:
 @cache
 def drawn(split: str) -> Pictures:
     """The drawn faces: images uint8 (n, 3, 64, 64), labels into FACE_CLASSES, attributes bool (n, k), their names."""
-    ticked, names = attributes(split_factors(split))
+    return _drawn(split_factors(split))
+
+
+@cache
+def laboratory(split: str) -> Pictures:
+    """The same faces with everything held still but the seven things that `measures` reads from a picture."""
+    return _drawn(held_still(split_factors(split)))
+
+
+def _drawn(factors: FaceFactors) -> Pictures:
+    ticked, names = attributes(factors)
     labels = torch.from_numpy(ticked[:, names.index("Smiling")]).long()
-    return Pictures(torch.from_numpy(draw(split_factors(split))), labels, "", torch.from_numpy(ticked), names)
+    return Pictures(torch.from_numpy(draw(factors)), labels, "", torch.from_numpy(ticked), names)
 
 
 @cache
@@ -214,4 +225,8 @@ SETS: dict[str, DataSet] = {
         files=smiles.FILES,
         stand_in=StandIn(title="drawn faces in grey", class_names=FACE_CLASSES, make=drawn_grey),
     ),
+}
+DRAWN = {
+    "drawn_faces": StandIn(title="drawn faces", class_names=FACE_CLASSES, make=drawn),
+    "drawn_laboratory": StandIn(title="drawn faces of the laboratory", class_names=FACE_CLASSES, make=laboratory),
 }

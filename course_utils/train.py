@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from course_utils.checkpoints import CheckpointError, save_checkpoint
-from course_utils.data import SETS, load
+from course_utils.data import DRAWN, SETS, load
 from course_utils.files import require_writable
 from course_utils.models import MODELS, ConvAutoencoder, build
 from course_utils.objectives import negative_elbo
@@ -47,7 +47,10 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     with redirect_stdout(sys.stderr):
         train_set, test_set = load(arguments.data, "train"), load(arguments.data, "test")
     images = torch.cat([train_set.images, train_set.images.flip(-1)]) if arguments.mirror else train_set.images
-    size = {"image_shape": tuple(images.shape[1:]), **_given(latent_dim=arguments.latent_dim)}
+    size = {
+        "image_shape": tuple(images.shape[1:]),
+        **_given(latent_dim=arguments.latent_dim, channels=arguments.channels),
+    }
     model = build(arguments.model, **size).to(device())
     objective = partial(negative_elbo, sigma2=arguments.sigma2, beta=arguments.beta)
     history = fit(
@@ -103,10 +106,11 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of one run; exits with argparse's own message where they are wrong."""
     models = [name for name in MODELS if name != ConvAutoencoder.name]
     parser = argparse.ArgumentParser(prog="python -m course_utils.train", description="Train one VAE and save it.")
-    parser.add_argument("--data", choices=[*SETS, "drawn_faces"], default="mnist")
+    parser.add_argument("--data", choices=[*SETS, *DRAWN], default="mnist")
     parser.add_argument("--mirror", action="store_true", help="add the mirror image of each training image")
     parser.add_argument("--model", choices=models, default="conv")
     parser.add_argument("--latent-dim", type=int, help="default: the network's own")
+    parser.add_argument("--channels", type=int, nargs="+", help="of each block; default: the network's own")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=3e-3, help="peak of the one-cycle schedule, or constant")

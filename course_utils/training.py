@@ -245,6 +245,11 @@ def _device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
+def trains_in(model: nn.Module) -> str:
+    """What `fit` computes in unless told otherwise, "bfloat16" or "float32": by COURSE_PRECISION and the device."""
+    return _resolved("auto", _device_of(model))
+
+
 def _resolved(precision: str, device: torch.device) -> str:
     """What the argument asks for, or else COURSE_PRECISION, or else whichever is faster on this device."""
     asked = runtime.precision() if precision == "auto" else precision

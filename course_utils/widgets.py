@@ -1,15 +1,40 @@
 """Sliders that redraw a picture; a page without a kernel shows a static sheet in their place."""
 
+import base64
 from collections.abc import Callable, Sequence
+from html import escape
 from io import BytesIO
 
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import HTML
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
+from PIL import Image
 
-from course_utils.plotting import latent_scatter
+from course_utils.plotting import CLASS_COLOURS, latent_scatter
+
+# The handler stands in the attribute, not in a script: a copy of the map in another notebook finds its own digit.
+_POINTER_MAP = """<div style="background: white; color: black; padding: 6px">
+<p style="margin: 0 0 6px"><b>{title}</b></p>
+<div style="display: flex; flex-wrap: wrap; gap: 12px; align-items: center">
+<img width="{side}" height="{side}" style="touch-action: none; cursor: crosshair" src="{map}" alt="{title}. A map: \
+every code is a dot in the colour of its class, whose name stands at its median." onpointermove="\
+const box = this.getBoundingClientRect(), digit = this.nextElementSibling, n = {places}, \
+at = (share) => Math.min(n - 1, Math.max(0, Math.floor(n * share))), \
+column = at((event.clientX - box.left) / box.width), row = at((event.clientY - box.top) / box.height), \
+z = [column - (n - 1) / 2, (n - 1) / 2 - row].map((k) => ({step} * k).toFixed(1)); \
+digit.firstElementChild.style.backgroundPosition = `${{-column * {shown}}}px ${{-row * {shown}}}px`; \
+digit.lastElementChild.textContent = `z = (${{z.join(', ')}})`;">
+<div><div style="width: {shown}px; height: {shown}px; background: url({sheet}) {middle}px {middle}px / {places}00% \
+{places}00%; image-rendering: pixelated" role="img" aria-label="the decoded digit at this place"></div>
+<p style="margin: 6px 0; text-align: center">z = (0.0, 0.0)</p></div>
+</div></div>"""
+
+FILM_COLOURS = 48
 
 
 def latent_explorer(
@@ -47,6 +72,37 @@ def latent_explorer(
     box = ipywidgets.HBox([ipywidgets.VBox([*sliders, picture]), *maps])
     box.sliders, box.picture, box.map = sliders, picture, maps[0] if maps else None
     return box
+
+
+def pointer_map(
+    decode: Callable[[np.ndarray], ArrayLike],
+    codes: ArrayLike,
+    labels: ArrayLike,
+    names: Sequence[str] = (),
+    *,
+    title: str = "",
+    limit: float = 3.0,
+    places: int = 21,
+    side: int = 480,
+) -> HTML:
+    """A map of all codes (n, 2) by label (n,), beside it the decoded image of the place under the pointer.
+
+    `decode` maps float32 z (n, 2) to grey images (n, 1, h, w) in [0, 1]. It is asked once, for the middles of
+    `places` x `places` squares of the map, which therefore needs no kernel; without scripts the middle one stays.
+    """
+    line = (np.arange(places, dtype=np.float32) - (places - 1) / 2) * (2 * limit / places)
+    grid = np.stack([np.tile(line, places), np.repeat(line[::-1], places)], axis=1)
+    parts = {
+        "title": escape(title),
+        "map": _embedded(_full_map(codes, labels, names, side, limit), colours=32),
+        "sheet": _embedded(_page(np.asarray(decode(grid)), places), colours=8),
+        "places": places,
+        "step": 2 * limit / places,
+        "side": side,
+        "shown": side // 2,
+        "middle": -(places // 2) * (side // 2),
+    }
+    return HTML(_POINTER_MAP.format_map(parts))
 
 
 def smile_slider(
@@ -110,6 +166,17 @@ def _between(name: str, low: float, high: float, start: float) -> ipywidgets.Flo
     return ipywidgets.FloatSlider(value=start, min=low, max=high, step=(high - low) / 100, description=name)
 
 
+def animation(frames: ArrayLike, *, seen: str, milliseconds: int = 120, side: int = 256) -> HTML:
+    """Images (n, 1 or 3, h, w) in [0, 1] as a film that plays without a kernel; `seen` is its alt text."""
+    shown = (Image.fromarray(_enlarged(frame, frame.shape[1]).copy()) for frame in np.asarray(frames))
+    pictures = [picture.quantize(FILM_COLOURS, dither=Image.Dither.NONE) for picture in shown]
+    buffer = BytesIO()
+    pictures[0].save(buffer, format="gif", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    style = f"width: {side}px; image-rendering: pixelated"
+    return HTML(f'<img src="data:image/gif;base64,{data}" alt="{escape(seen)}" style="{style}">')
+
+
 class _Map:
     """A scatter of codes that is rendered once; marking a place only repaints a small cross on a copy."""
 
@@ -137,6 +204,37 @@ class _Map:
             image[row - half : row + half, column - reach : column + reach] = colour
             image[row - reach : row + reach, column - half : column + half] = colour
         self.picture.value = _png(image)
+
+
+def _full_map(codes: ArrayLike, labels: ArrayLike, names: Sequence[str], side: int, limit: float) -> np.ndarray:
+    """All codes on axes that fill the picture, so that a place is a share of its sides: (side, side, 3) uint8."""
+    codes, labels = np.asarray(codes), np.asarray(labels)
+    figure = Figure((side / 100, side / 100), dpi=100)
+    canvas, ax = FigureCanvasAgg(figure), figure.add_axes((0, 0, 1, 1))
+    latent_scatter(ax, codes, labels, names, most=0)
+    for label, colour in zip(np.unique(labels), CLASS_COLOURS * 10):
+        ax.scatter(*codes[labels == label].T, s=3, color=colour, linewidths=0, antialiased=False, zorder=0.5)
+    for text in ax.texts:
+        text.set(size=18, path_effects=[withStroke(linewidth=5, foreground="white")])
+    inside = np.linspace(-limit, limit, 7)[1:-1]
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=inside, yticks=inside)
+    ax.tick_params(direction="in", pad=-16)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def _page(images: np.ndarray, columns: int) -> np.ndarray:
+    """Grey images (n, 1, h, w) in [0, 1], row by row without gaps -> (H, W, 3) uint8."""
+    pixels = (images[:, 0].clip(0, 1) * 255).round().astype(np.uint8)
+    rows = pixels.reshape(-1, columns, *pixels.shape[1:]).transpose(0, 2, 1, 3)
+    return np.repeat(rows.reshape(-1, columns * pixels.shape[2], 1), 3, axis=2)
+
+
+def _embedded(pixels: np.ndarray, colours: int) -> str:
+    """A PNG of few colours as a data URL."""
+    buffer = BytesIO()
+    Image.fromarray(pixels).quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _slider(name: str, value: float, limit: float) -> ipywidgets.FloatSlider:

@@ -410,6 +410,20 @@ def test_drawn_faces_by_their_own_name_announce_nothing(capsys):
     assert faces.source == "drawn faces (1,000 test images)"
 
 
+def test_in_the_laboratory_seven_things_vary_and_the_labels_stay():
+    faces, plain = load("drawn_laboratory", "test"), load("drawn_faces", "test")
+    free = factors.split_factors("test")
+    still = factors.held_still(free)
+    varying = {name for name in factors.RANGES if len(set(getattr(still, name).tolist())) > 1}
+    hidden = {"hat_hue"}  # of a hat that nobody wears
+    face = {"mouth_curvature", "lipstick", "glasses", "skin", "hair_colour"}
+    assert varying - hidden == face | {"background_hue", "background_lightness"}
+    assert np.array_equal(free.mouth_curvature, still.mouth_curvature)
+    assert np.array_equal(faces.images[:5].numpy(), draw(still[:5]))
+    assert torch.equal(faces.labels, plain.labels)
+    assert faces.source == "drawn faces of the laboratory (1,000 test images)"
+
+
 def test_no_test_face_is_a_training_face():
     train, test = (factors.split_factors(split) for split in ("train", "test"))
     assert len(train) == 6000 and not set(train.skin) & set(test.skin)

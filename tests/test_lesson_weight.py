@@ -10,6 +10,8 @@ HELD = (  # stems of notebooks, in reading order
     "01_reparameterization",
     "02_kl_divergence",
     "03_elbo",
+    "04_mnist_conv_vae",
+    "06_smile_arithmetic",
     "assignment4",
 )
 

@@ -1,5 +1,6 @@
 """The weights that come with the course: verified before they are read, described, and what their cards say."""
 
+import base64
 import re
 
 import nbformat
@@ -11,7 +12,7 @@ from course_utils import pretrained
 from course_utils.checkpoints import CheckpointError, save_checkpoint
 from course_utils.data import load
 from course_utils.models import ConvVAE
-from course_utils.pretrained import checksums, load_pretrained, weights_dir
+from course_utils.pretrained import checksums, fingerprints, load_pretrained, trained_on, weights_dir
 from course_utils.runtime import course_root
 from tools import weights
 
@@ -147,3 +148,18 @@ def test_the_faces_of_lesson_06_are_trained_as_the_stored_weights_were(monkeypat
     assert (facts["recipe"]["batch_size"], facts["recipe"]["sigma2"]) == (knobs["BATCH"], knobs["SIGMA2"])
     assert (facts["epochs"], facts["seed"]) == (knobs["EPOCHS"], knobs["SEED"])
     assert model.arguments["channels"] == knobs["CHANNELS"]
+
+
+def test_weights_know_their_training_faces_and_no_other_face():
+    faces = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 8, 8)
+    facts = {"trained_on": fingerprints(faces[[3, 0]])}
+    assert trained_on(facts, faces).tolist() == [True, False, False, True, False]
+    assert not trained_on({}, faces).any()
+
+
+def test_the_stored_faces_list_their_training_faces():
+    _, facts = load_pretrained("faces-64")
+    listed = np.frombuffer(base64.b64decode(facts["trained_on"]), np.uint32)
+    (counted,) = re.findall(r"\(([\d,]+) train images", facts["data"])
+    assert len(listed) == int(counted.replace(",", ""))
+    assert len(set(listed.tolist())) > 0.99 * len(listed)

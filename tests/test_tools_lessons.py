@@ -59,6 +59,18 @@ def test_the_table_shows_data_and_headline_and_copies_are_built(
     assert lesson.read_text() == before
 
 
+def test_another_seed_takes_the_place_of_the_lessons_own(tmp_path: Path) -> None:
+    folder, build = tmp_path / "notebooks", tmp_path / "build"
+    lesson = make(folder, "01_first", knobs="SEED = 0", show="print(SEED)", headline=HEADLINE)
+    nb = read(lesson)
+    next(cell for cell in nb.cells if cell.id == "knobs").metadata.tags = ["parameters"]
+    write(nb, lesson)
+    assert main(["run", "--seed", "3"], folder, build) == 0
+    executed = {cell.id: cell for cell in read(build / "01_first.ipynb").cells}
+    assert executed["show"].outputs[0].text == "3\n"
+    assert executed["knobs"].source == "SEED = 0"
+
+
 def test_a_failure_names_lesson_cell_and_error_and_the_others_still_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

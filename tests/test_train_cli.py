@@ -137,3 +137,12 @@ def test_faces_are_trained_in_their_own_size_and_colours(monkeypatch, tmp_path, 
     model, facts = load_checkpoint(tmp_path / "run.safetensors", build)
     assert (model.name, model.image_shape, model.latent_dim) == ("face", shape, 5)
     assert facts["recipe"]["sigma2"] == 0.01
+
+
+def test_channels_are_those_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(train, "fit", lambda *a, **k: History(train=[{"loss": 0.0}]))
+    monkeypatch.setattr(train, "evaluate", lambda *a, **k: {"loss": 0.0, "nll": 0.0, "kl": 0.0})
+    options = ["--data", "drawn_laboratory", "--model", "face", "--channels", "4", "8", "--out", str(tmp_path / "run")]
+    train.train(train.parse(options))
+    model, _ = load_checkpoint(tmp_path / "run.safetensors", build)
+    assert model.arguments["channels"] == (4, 8)

@@ -1,5 +1,7 @@
 """The explorer without a browser: sliders are set as a hand would, pictures are read back from their bytes."""
 
+import base64
+import re
 from io import BytesIO
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from course_utils.widgets import latent_explorer, plot_sliders, smile_slider
+from course_utils.widgets import animation, latent_explorer, plot_sliders, pointer_map, smile_slider
 
 
 def pixels(picture) -> np.ndarray:
@@ -133,3 +135,52 @@ def test_a_moved_slider_leaves_the_plot_where_it_was():
     assert before.shape == (200, 300, 3)
     changed = (before != after).any(axis=2)
     assert changed.any() and not changed[-40:].any() and not changed[:, :35].any()  # the axes' labels stand still
+
+
+def test_a_film_holds_every_frame_and_says_what_is_seen():
+    frames = np.linspace(0, 1, 3)[:, None, None, None] * np.ones((3, 1, 8, 8))
+    page = animation(frames, seen='grey "turns" white', milliseconds=50).data
+    (encoded,) = re.findall(r"base64,([^\"]+)", page)
+    film = Image.open(BytesIO(base64.b64decode(encoded)))
+    assert (film.n_frames, film.size) == (3, (8, 8))
+    film.seek(1)
+    assert np.asarray(film.convert("L"))[0, 0] == pytest.approx(128, abs=2)
+    assert 'alt="grey &quot;turns&quot; white"' in page
+
+
+def embedded(html: str) -> list[np.ndarray]:
+    """The PNGs that a page carries: map and sheet of a pointer map."""
+    found = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", html)
+    return [np.asarray(Image.open(BytesIO(base64.b64decode(png))).convert("RGB"), dtype=int) for png in found]
+
+
+def test_a_pointer_map_holds_every_place_decoded_once():
+    asked = []
+
+    def decode(z):
+        asked.append(z)
+        return brightness(z)
+
+    page = pointer_map(decode, np.zeros((4, 2)), np.arange(4), places=3, limit=3.0, side=100).data
+    (z,) = asked
+    assert z.dtype == np.float32
+    assert z.tolist() == [[-2, 2], [0, 2], [2, 2], [-2, 0], [0, 0], [2, 0], [-2, -2], [0, -2], [2, -2]]
+    _, sheet = embedded(page)
+    assert sheet.shape == (12, 12, 3)
+    left, right = sheet[2::4, 0::4, 0] / 255, sheet[2::4, 2::4, 0] / 255  # z[0] and z[1] of every place
+    assert np.abs(left - [[1 / 6, 1 / 2, 5 / 6]] * 3).max() < 0.01
+    assert np.abs(right - [[5 / 6] * 3, [1 / 2] * 3, [1 / 6] * 3]).max() < 0.01
+    assert "-50px -50px / 300% 300%" in page  # without scripts: the middle place
+
+
+def test_a_pointer_map_draws_all_codes_where_the_pointer_finds_them():
+    codes = np.repeat([[1.5, 1.5]], 5_000, axis=0)
+    chart, _ = embedded(pointer_map(brightness, codes, np.zeros(5_000, int), ["zero"], side=200).data)
+    assert chart.shape == (200, 200, 3)
+    rows, columns = np.nonzero(np.ptp(chart, axis=2) > 100)  # what has a colour: dots and their name
+    assert abs(rows.mean() - 50) < 4 and abs(columns.mean() - 150) < 4
+
+
+def test_a_pointer_map_writes_its_title_as_text():
+    page = pointer_map(brightness, np.zeros((2, 2)), [0, 1], title='1 < 2 & "so on"').data
+    assert page.count("1 &lt; 2 &amp; &quot;so on&quot;") == 2  # above the map, and in its alt text

@@ -119,3 +119,14 @@ def test_only_the_cells_that_a_check_needs_are_executed():
     notebook = new_notebook(cells=[new_code_cell(code, id=name) for name, code in cells.items()])
     assert needed(notebook, "try-mean") == [cells["numbers"], cells["changed"]]
     assert needed(notebook, "try-mean", "mean = math.pi") == [cells["imports"], cells["numbers"], cells["changed"]]
+
+
+def test_arguments_of_functions_are_no_names_of_the_notebook():
+    cells = {
+        "training": "z = [1] * 1000",
+        "scale": "scale = 2",
+        "try-twice-answer": "twice = ...",
+        "try-twice-check": "truth = lambda z: scale * z\nprint([twice(z) == truth(z) for z in (1, 2)])",
+    }
+    notebook = new_notebook(cells=[new_code_cell(code, id=name) for name, code in cells.items()])
+    assert needed(notebook, "try-twice") == [cells["scale"]]

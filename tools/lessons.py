@@ -82,15 +82,21 @@ def kernel_environment(**settings: str) -> None:
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [own, os.environ.get("JUPYTER_PATH")]))
 
 
-def execute(lesson: Path, build: Path, *, bar: bool = True) -> tuple[Outcome, NotebookNode | None]:
-    """Execute a lesson beside its neighbours: how it went, and as far as it came the notebook in normal form."""
+def execute(
+    lesson: Path, build: Path, *, seed: int | None = None, bar: bool = True
+) -> tuple[Outcome, NotebookNode | None]:
+    """Execute a lesson beside its neighbours: how it went, and as far as it came the notebook in normal form.
+
+    A `seed` takes the place of the lesson's own.
+    """
     start, error = time.perf_counter(), None
     output = build / lesson.name
     for stale in (output, output.with_suffix(".html")):
         stale.unlink(missing_ok=True)
+    given = {} if seed is None else {"SEED": seed}
     try:
         with warnings.catch_warnings(action="ignore"):
-            papermill.execute_notebook(lesson, output, cwd=lesson.parent, progress_bar=bar, **PAPERMILL)
+            papermill.execute_notebook(lesson, output, given, cwd=lesson.parent, progress_bar=bar, **PAPERMILL)
     except Exception as raised:  # whatever stops a lesson must not stop the next one
         error = raised
     seconds = time.perf_counter() - start
@@ -139,15 +145,15 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join("  ".join(part.ljust(width) for part, width in zip(row, widths)).rstrip() for row in rows)
 
 
-def run(lessons: Sequence[Path], build: Path = BUILD) -> list[Outcome]:
+def run(lessons: Sequence[Path], build: Path = BUILD, seed: int | None = None) -> list[Outcome]:
     """Execute lessons into `build`, each as a notebook and as HTML, as many at a time as there are cores for."""
     build.mkdir(parents=True, exist_ok=True)
     jobs, threads = share(len(lessons), cores())
     if jobs == 1:
-        return [_announced(lesson, build) for lesson in lessons]
+        return [_announced(lesson, build, seed) for lesson in lessons]
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     print(f"{len(lessons)} lessons, {jobs} at a time; each is named when it is done.", file=sys.stderr)
-    return _side_by_side(lessons, build, jobs)
+    return _side_by_side(lessons, build, jobs, seed)
 
 
 def cores() -> int:
@@ -161,14 +167,14 @@ def share(lessons: int, available: int) -> tuple[int, int]:
     return jobs, max(1, available // jobs)
 
 
-def _side_by_side(lessons: Sequence[Path], build: Path, jobs: int) -> list[Outcome]:
+def _side_by_side(lessons: Sequence[Path], build: Path, jobs: int, seed: int | None) -> list[Outcome]:
     """Later lessons take longer, so they begin first; the outcomes come in reading order.
 
     Processes, because papermill changes the working directory; started afresh, because torch does not survive a fork.
     """
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_like_parent, initargs=(dict(os.environ),))
     with pool, _ended_on_interrupt():
-        tasks = {pool.submit(_run_one, lesson, build, bar=False): lesson for lesson in reversed(lessons)}
+        tasks = {pool.submit(_run_one, lesson, build, seed, bar=False): lesson for lesson in reversed(lessons)}
         outcomes = {}
         for task in as_completed(tasks):
             lesson = tasks[task]
@@ -207,13 +213,13 @@ def _in_brief(outcome: Outcome) -> str:
     return f"{outcome.lesson}: {'FAILED' if outcome.failure else 'done'} after {outcome.seconds:.0f} s"
 
 
-def _announced(lesson: Path, build: Path) -> Outcome:
+def _announced(lesson: Path, build: Path, seed: int | None) -> Outcome:
     print(lesson.stem, file=sys.stderr)
-    return _run_one(lesson, build)
+    return _run_one(lesson, build, seed)
 
 
-def _run_one(lesson: Path, build: Path, *, bar: bool = True) -> Outcome:
-    outcome, nb = execute(lesson, build, bar=bar)
+def _run_one(lesson: Path, build: Path, seed: int | None, *, bar: bool = True) -> Outcome:
+    outcome, nb = execute(lesson, build, seed=seed, bar=bar)
     if nb:
         write(nb, build / lesson.name)
         (build / lesson.name).with_suffix(".html").write_text(html(nb, lesson.stem), encoding="utf-8")
@@ -246,6 +252,7 @@ def main(argv: Sequence[str] | None = None, notebooks: Path = NOTEBOOKS, build: 
     parser = argparse.ArgumentParser(prog="python -m tools.lessons", description="Execute the lessons.")
     parser.add_argument("command", choices=("run", "store"))
     parser.add_argument("--profile", choices=("quick", "full"), default="quick", help="for run; store is always full")
+    parser.add_argument("--seed", type=int, help="for run: in the place of the lessons' own")
     parser.add_argument("lessons", nargs="*", help='numbers or names, e.g. 01 04 (default: "all")')
     args = parser.parse_intermixed_args(argv)
     try:
@@ -256,7 +263,7 @@ def main(argv: Sequence[str] | None = None, notebooks: Path = NOTEBOOKS, build: 
     settings = {"COURSE_PROFILE": "full", "COURSE_DATA": "real"} if args.command == "store" else {}
     kernel_environment(**{"COURSE_PROFILE": args.profile} | settings)
     try:
-        return report((store if args.command == "store" else run)(lessons, build))
+        return report(store(lessons, build) if args.command == "store" else run(lessons, build, args.seed))
     except KeyboardInterrupt:
         print(f"\nInterrupted: the lessons that were done are in {build}.", file=sys.stderr)
         return 130

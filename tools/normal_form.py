@@ -36,8 +36,9 @@ WORDS = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}.*)?")
 PYTHON = re.compile(r"3\.\d+\.\d+")
 WIDGET = "application/vnd.jupyter.widget-view+json"
-MAX_BYTES = 400_000
-COLOURS, GREYS = 40, 18
+MAX_BYTES = 460_000
+FILM = "data:image/gif"  # as large as ten figures; its strip is stored
+COLOURS, GREYS = 20, 12
 GREY = 6  # channels that differ by at most so many of 255 levels, in every pixel, make a grey figure
 MEDIAN_LINES, MOST_LINES, MAX_LINES = 5, 15, 25
 MAX_RUN = 3
@@ -136,7 +137,8 @@ def _transient_outputs(nb: NotebookNode) -> None:
 
 def _is_transient(output: NotebookNode) -> bool:
     widget = WIDGET in output.get("data", {}) or "progress-bar" in output.get("metadata", {})
-    return widget or output.get("name") == "stderr"
+    film = FILM in output.get("data", {}).get("text/html", "")
+    return widget or film or output.get("name") == "stderr"
 
 
 def _streams(nb: NotebookNode) -> None:
@@ -187,7 +189,7 @@ RESTORERS: dict[str, Callable[[NotebookNode], None]] = {
     "a cell tagged hide-input is not folded in JupyterLab (jupyter.source_hidden)": _folded,
     "it holds a cell that papermill injected": _injected_cells,
     "a source has trailing whitespace or blank lines at an end": _whitespace,
-    "an output is a widget, a progress bar or a stderr stream": _transient_outputs,
+    "an output is a widget, a film, a progress bar or a stderr stream": _transient_outputs,
     "one stream is split into several outputs": _streams,
     "an output's count differs from its cell's": _output_counts,
     "a figure is stored in full colour instead of with a palette": _figures,

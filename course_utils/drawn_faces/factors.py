@@ -16,6 +16,13 @@ YAW_DEGREES = 23
 SPLIT_SEEDS = {"train": 0, "test": 1}
 SPLIT_SIZES = {"train": 6000, "test": 1000}
 
+STILL = {  # what `held_still` makes of all that `measures` cannot read from a picture
+    **dict.fromkeys(("yaw", "tilt", "mouth_openness", "brow_raise", "brow_angle", "blush", "light"), 0.0),
+    **dict.fromkeys(("eye_colour", "beard", "hat"), 0),
+    **{"face_width": 1.0, "hair_style": 1, "hair_shade": 1.0, "eye_openness": 0.8},
+    **{"brow_thickness": 0.5, "clothes_hue": 0.5},
+}
+
 
 @dataclass(frozen=True)
 class FaceFactors:
@@ -94,6 +101,12 @@ def sample_factors(n: int, seed: int, *, correlated: bool = True) -> FaceFactors
         "light": rng.uniform(-1, 1, n),
     }
     return FaceFactors(**uniform)
+
+
+def held_still(factors: FaceFactors) -> FaceFactors:
+    """The same faces in a laboratory: only mouth, lipstick, glasses, skin, hair colour and background still vary."""
+    n = len(factors)
+    return replace(factors, **{name: np.full(n, value) for name, value in STILL.items()})
 
 
 @cache

@@ -15,7 +15,8 @@ MOUTH_AT = (50.0, 31.5)  # row and column of an average mouth
 MOUTH_REACH = (8.0, 10.5)  # pixels from its middle beyond which nothing counts as mouth
 LIP_CONTRAST, FULL_LIP = 0.03, 0.05  # what redder than the skin by the first counts, and by both counts fully
 CORNER, RISE = 9.0, 9.0  # a corner is 9 pixels from the middle, and that many rows above it at curvature 1
-ROWS, COLUMNS = np.arange(SIDE)[None, :, None], np.arange(SIDE)[None, None, :]
+TOP, LEFT, RIGHT = 26, 8, 56  # the part of the picture, down to its lower edge, in which a mouth is looked for
+ROWS, COLUMNS = np.arange(TOP, SIDE)[None, :, None], np.arange(LEFT, RIGHT)[None, None, :]
 
 
 def mouth_curvature(images: ArrayLike) -> np.ndarray:
@@ -92,9 +93,9 @@ def _brightness(pixels: np.ndarray) -> np.ndarray:
     return np.tensordot(pixels, np.float32([0.299, 0.587, 0.114]), axes=(1, 0))
 
 
-def _skin(plane: np.ndarray) -> np.ndarray:
-    """The median of a plane (n, 64, 64) beside and below the nose, (n,)."""
-    return np.median(plane[:, 38:45, 24:40].reshape(len(plane), -1), axis=1)
+def _skin(plane: np.ndarray, top: int = 0, left: int = 0) -> np.ndarray:
+    """The median beside and below the nose, (n,), of a plane (n, h, w) that begins at this row and column."""
+    return np.median(plane[:, 38 - top : 45 - top, 24 - left : 40 - left].reshape(len(plane), -1), axis=1)
 
 
 def _corners(plane: np.ndarray) -> np.ndarray:
@@ -102,11 +103,15 @@ def _corners(plane: np.ndarray) -> np.ndarray:
 
 
 def _lip_colour(pixels: np.ndarray) -> np.ndarray:
-    """By how much more than the skin a pixel leans to red, and to red and blue over green: (n, 64, 64), 0 where not."""
-    red, green, blue = pixels.transpose(1, 0, 2, 3)
+    """By how much more than the skin a pixel leans to red, and to red and blue over green, 0 where not.
+
+    (n, rows, columns) of the part where the mouth is looked for.
+    """
+    red, green, blue = pixels[:, :, TOP:, LEFT:RIGHT].transpose(1, 0, 2, 3)
     total = red + green + blue + 0.05
     leanings = ((red - green) / total, (red + blue - 2 * green) / total)
-    return np.maximum(np.minimum(*(plane - _skin(plane)[:, None, None] for plane in leanings)) - LIP_CONTRAST, 0)
+    redder = np.minimum(*(plane - _skin(plane, TOP, LEFT)[:, None, None] for plane in leanings))
+    return np.maximum(redder - LIP_CONTRAST, 0)
 
 
 def _near(row: np.ndarray, column: np.ndarray) -> np.ndarray:
@@ -116,7 +121,7 @@ def _near(row: np.ndarray, column: np.ndarray) -> np.ndarray:
 
 
 def _located(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The lip colour (n, 64, 64), and row and column of the mouth's middle, each (n, 1, 1), by mean shift."""
+    """The lip colour (n, rows, columns), and row and column of the mouth's middle, each (n, 1, 1), by mean shift."""
     lips = _lip_colour(pixels)
     row, column = (np.full((len(lips), 1, 1), start) for start in MOUTH_AT)
     for _ in range(8):
@@ -130,7 +135,7 @@ def _located(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _mouth(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How much each pixel is lip or the inside of the mouth (n, 64, 64), 0 to 1, and the mouth's middle."""
+    """How much each pixel is lip or the inside of the mouth (n, rows, columns), 0 to 1, and the mouth's middle."""
     lips, row, column = _located(pixels)
     weight = lips * _near(row, column)
     faint = np.minimum(0.3 * weight.max(axis=(1, 2), keepdims=True), 0.02)

@@ -3,6 +3,8 @@
 import ast
 import io
 import linecache
+import symtable
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
@@ -37,18 +39,21 @@ def source(number: str, cell_id: str) -> str:
     return next(cell.source for cell in lesson(number).cells if cell.id == cell_id)
 
 
+def scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    yield table
+    for child in table.get_children():
+        yield from scopes(child)
+
+
 def names(code: str) -> tuple[set[str], set[str]]:
-    """Names that a cell binds or changes, and names that it uses."""
-    bound, used = set(), set()
+    """Names that a cell binds or changes, and names that it uses; what lives in its functions alone is neither."""
+    cell = symtable.symtable(code, "<cell>", "exec")
+    bound = {symbol.get_name() for symbol in cell.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    found = [(symbol, scope is cell) for scope in scopes(cell) for symbol in scope.get_symbols()]
+    used = {symbol.get_name() for symbol, top in found if symbol.is_referenced() and (top or symbol.is_global())}
     for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            bound.add(node.name)
-        elif isinstance(node, ast.alias):
-            bound.add((node.asname or node.name).split(".")[0])
-        elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
-            bound |= {child.id for child in ast.walk(node.value) if isinstance(child, ast.Name)}
+        if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            bound |= {child.id for child in ast.walk(node.value) if isinstance(child, ast.Name)} - {"self"}
     return bound, used
 
 

@@ -66,17 +66,19 @@ WRONG = [
     ),
     Wrong(
         "try-general-prior",
-        prior("return gaussian_kl(mu, logvar)"),
+        prior("from course_utils.objectives import gaussian_kl\n\n    return gaussian_kl(mu, logvar)"),
         "the same whatever `mu_p` and `logvar_p` may be",
     ),
     Wrong(
         "try-general-prior",
-        prior("return gaussian_kl(mu - mu_p, logvar)"),
+        prior("from course_utils.objectives import gaussian_kl\n\n    return gaussian_kl(mu - mu_p, logvar)"),
         "the same whatever `logvar_p` may be",
     ),
     Wrong(
         "try-general-prior",
-        prior("return gaussian_kl(mu - mu_p, logvar - logvar_p)"),
+        prior(
+            "from course_utils.objectives import gaussian_kl\n\n    return gaussian_kl(mu - mu_p, logvar - logvar_p)"
+        ),
         "Divide the gap of the means by the prior's variance, too",
     ),
     Wrong("try-general-prior", prior(f"0.5 * ({KL}).sum(dim=1)"), "gives back None"),
