@@ -3,7 +3,6 @@
 import base64
 import re
 
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -13,7 +12,6 @@ from course_utils.checkpoints import CheckpointError, save_checkpoint
 from course_utils.data import load
 from course_utils.models import ConvVAE
 from course_utils.pretrained import checksums, fingerprints, load_pretrained, trained_on, weights_dir
-from course_utils.runtime import course_root
 from tools import weights
 
 NAMES = sorted(checksums(weights_dir()))
@@ -136,18 +134,6 @@ def test_smile_arithmetic_stores_means_over_faces_and_their_scores(monkeypatch, 
 def test_digits_have_no_smile(monkeypatch):
     monkeypatch.setenv("COURSE_DATA", "bundled")
     assert weights.smile_arithmetic(weights.train.parse([]), Reader()) == {}
-
-
-def test_the_faces_of_lesson_06_are_trained_as_the_stored_weights_were(monkeypatch):
-    monkeypatch.setenv("COURSE_PROFILE", "full")
-    lesson = nbformat.read(course_root() / "notebooks" / "06_smile_arithmetic.ipynb", as_version=4)
-    knobs = {}
-    exec(next(cell.source for cell in lesson.cells if cell.id == "parameters"), knobs)
-    model, facts = load_pretrained("faces-64")
-    assert facts["recipe"]["mirror"]
-    assert (facts["recipe"]["batch_size"], facts["recipe"]["sigma2"]) == (knobs["BATCH"], knobs["SIGMA2"])
-    assert (facts["epochs"], facts["seed"]) == (knobs["EPOCHS"], knobs["SEED"])
-    assert model.arguments["channels"] == knobs["CHANNELS"]
 
 
 def test_weights_know_their_training_faces_and_no_other_face():

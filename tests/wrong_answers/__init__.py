@@ -5,15 +5,17 @@ import io
 import linecache
 import symtable
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import torch
 
 ROOT = Path(__file__).parents[2]
+DTYPE = "the default dtype that the cells before an exercise leave"
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,21 @@ def needed(notebook: nbformat.NotebookNode, exercise: str, also: str = "") -> li
 def before(number: str, exercise: str, also: str) -> dict[str, Any]:
     """The names that are there when an exercise of a lesson is checked."""
     namespace = {"__name__": "__main__"}
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.StringIO()), own_default_dtype():
         for cell in needed(lesson(number), exercise, also):
             exec(compile(cell, "<earlier cell>", "exec"), namespace)
+        namespace[DTYPE] = torch.get_default_dtype()
     return namespace
+
+
+@contextmanager
+def own_default_dtype() -> Iterator[None]:
+    """A lesson may compute in double precision; what runs after it does not."""
+    before = torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def run(number: str, exercise: str, answer: str, solution: str) -> str:
@@ -86,7 +99,8 @@ def run(number: str, exercise: str, answer: str, solution: str) -> str:
     namespace, file = dict(before(number, exercise, solution)), f"<answer to {exercise}>"
     linecache.cache[file] = (len(answer), None, answer.splitlines(keepends=True), file)
     said = io.StringIO()
-    with redirect_stdout(said):
+    with redirect_stdout(said), own_default_dtype():
+        torch.set_default_dtype(namespace[DTYPE])
         exec(compile(answer, file, "exec"), namespace)
         exec(compile(source(number, f"{exercise}-check"), "<check>", "exec"), namespace)
     return said.getvalue().strip()
