@@ -55,7 +55,9 @@ def fit(
     learning_rate: float = 3e-3,
     schedule: str = "one-cycle",
     precision: str = "auto",
+    conditions: Tensor | None = None,
     test_images: Tensor | None = None,
+    test_conditions: Tensor | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> History:
@@ -64,8 +66,9 @@ def fit(
     `learning_rate` is the peak of a one-cycle schedule or a constant rate. `precision` is "float32", "bfloat16" or
     "auto": what COURSE_PRECISION says, and without it bfloat16 where the processor computes in it. With `checkpoint`,
     every epoch is written there and an interrupted call goes on from the last one, to the same result and therefore in
-    the same precision. Ctrl-C returns early with `stopped` set.  ValueError for bad arguments, CheckpointError for a
-    checkpoint of other settings, TrainingDiverged where the loss is lost.
+    the same precision. With `conditions` (n, ...), dealt out with the images, the model is called with both. Ctrl-C
+    returns early with `stopped` set.  ValueError for bad arguments, CheckpointError for a checkpoint of other settings,
+    TrainingDiverged where the loss is lost.
     """
     settings = {
         "epochs": epochs,
@@ -83,7 +86,9 @@ def fit(
     with _progress_bar(run, enabled=progress) as bar:
         try:
             while len(run.history.train) < epochs:
-                run.epoch(images, test_images, bar)
+                run.epoch(images, conditions, bar)
+                if test_images is not None:
+                    run.test(test_images, test_conditions)
                 if checkpoint is not None:
                     run.save(checkpoint)
         except KeyboardInterrupt:
@@ -92,10 +97,18 @@ def fit(
     return run.history
 
 
-def evaluate(model: nn.Module, images: Tensor, objective: Objective, *, batch_size: int = 500, seed: int = 0) -> Losses:
+def evaluate(
+    model: nn.Module,
+    images: Tensor,
+    objective: Objective,
+    *,
+    conditions: Tensor | None = None,
+    batch_size: int = 500,
+    seed: int = 0,
+) -> Losses:
     """Mean of each part of the objective in nats per image, in eval mode and float32, with noise fixed by `seed`.
 
-    The model's mode and the global random state are left as they were.
+    `conditions` as in `fit`. The model's mode and the global random state are left as they were.
     """
     if not len(images):
         raise ValueError("There are no images to evaluate: expected at least one, got an empty tensor.")
@@ -103,8 +116,9 @@ def evaluate(model: nn.Module, images: Tensor, objective: Objective, *, batch_si
     model.eval()
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(seed)
-        for x in batches(images, batch_size, device=_device_of(model)):
-            for name, value in objective(x, *model(x))._asdict().items():
+        for batch in batches(images, batch_size, conditions=conditions, device=_device_of(model)):
+            inputs = _inputs(batch)
+            for name, value in objective(inputs[0], *model(*inputs))._asdict().items():
                 totals[name] = totals.get(name, 0.0) + value.double().sum().item()
     model.train(was_training)
     return {name: total / len(images) for name, total in totals.items()}
@@ -132,27 +146,32 @@ class _Run:
         rate = self.settings["learning_rate"]
         return OneCycleLR(self.optimizer, max_lr=rate, total_steps=steps, pct_start=0.15, cycle_momentum=False)
 
-    def epoch(self, images: Tensor, test_images: Tensor | None, bar: tqdm) -> None:
+    def epoch(self, images: Tensor, conditions: Tensor | None, bar: tqdm) -> None:
         """One pass over the images; its noise depends on the generator alone, so a resumed run repeats it exactly."""
         start, totals = time.perf_counter(), {}
         self.model.train()
         with torch.random.fork_rng():
             torch.manual_seed(int(torch.randint(2**62, (), generator=self.generator)))
-            batch_size = self.settings["batch_size"]
-            for x in batches(images, batch_size, generator=self.generator, device=self.device):
-                losses = self.step(x)
-                totals = {name: totals.get(name, 0.0) + value * len(x) for name, value in losses.items()}
+            dealt = {"conditions": conditions, "generator": self.generator, "device": self.device}
+            for batch in batches(images, self.settings["batch_size"], **dealt):
+                inputs = _inputs(batch)
+                losses = self.step(*inputs)
+                totals = {name: totals.get(name, 0.0) + value * len(inputs[0]) for name, value in losses.items()}
                 bar.set_postfix_str(_in_words(losses), refresh=False)
                 bar.update()
         self.history.train.append({name: total / len(images) for name, total in totals.items()})
-        if test_images is not None:
-            self.history.test.append(evaluate(self.model, test_images, self.objective))
         self.history.seconds += time.perf_counter() - start
 
-    def step(self, x: Tensor) -> Losses:
+    def test(self, images: Tensor, conditions: Tensor | None) -> None:
+        """Add the mean losses of these images to the history, and the time it took."""
+        start = time.perf_counter()
+        self.history.test.append(evaluate(self.model, images, self.objective, conditions=conditions))
+        self.history.seconds += time.perf_counter() - start
+
+    def step(self, x: Tensor, *condition: Tensor) -> Losses:
         """One update; returns the batch's mean losses in nats per image."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            output = self.model(x)
+            output = self.model(x, *condition)
         parts = {name: value.mean() for name, value in self.objective(x, *output)._asdict().items()}
         losses = {name: value.item() for name, value in parts.items()}
         if not all(map(math.isfinite, losses.values())):
@@ -239,6 +258,11 @@ def _progress_bar(run: _Run, *, enabled: bool) -> tqdm:
 
 def _in_words(losses: Losses) -> str:
     return ", ".join(f"{name} {value:.1f}" for name, value in losses.items()) + " nats"
+
+
+def _inputs(batch: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What the model is called with: the images, and their conditions where there are any."""
+    return batch if isinstance(batch, tuple) else (batch,)
 
 
 def _device_of(model: nn.Module) -> torch.device:
