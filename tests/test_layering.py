@@ -45,6 +45,8 @@ ALLOWED = {
     "variants": "",
     "variants.judge": "batching models pretrained",
     "variants.measures": "batching",
+    "variants.hierarchical": "models objectives variants.layered_loss",
+    "variants.layered_loss": "objectives",
     "assignment": "",
     "assignment.plan": "",
     "assignment.answers": "exercises",

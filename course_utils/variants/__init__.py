@@ -2,4 +2,6 @@
 
 judge         a classifier of digits, and what it sees in pictures  07 08 09
 measures      Fréchet distance, precision and recall, fine power    07 08 09
+hierarchical  two layers of latents, bottom-up and as a ladder      08
+layered_loss  their bound layer by layer, warm-up and free bits     08
 """
