@@ -220,7 +220,8 @@ def taught_in() -> dict[str, set[str]]:
         for cell in json.loads(lesson.read_text(encoding="utf-8"))["cells"]:
             for tag in cell["metadata"].get("tags", []):
                 if tag.startswith("teaches-"):
-                    found.setdefault(homes[tag.removeprefix("teaches-")], set()).add(lesson.name[:2])
+                    home = homes[tag.removeprefix("teaches-")].split(".")[0]  # a package stands for its modules
+                    found.setdefault(home, set()).add(lesson.name[:2])
     return found
 
 

@@ -12,6 +12,7 @@ HELD = (  # stems of notebooks, in reading order
     "03_elbo",
     "04_mnist_conv_vae",
     "06_smile_arithmetic",
+    "08_better_priors",
     "assignment4",
 )
 

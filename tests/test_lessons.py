@@ -28,6 +28,7 @@ TAUGHT_IN = {
     "traverse": "05",
     "active_units": "05",
     "attribute_direction": "06",
+    "kl_between": "08",
 }
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
