@@ -47,6 +47,7 @@ ALLOWED = {
     "variants": "",
     "variants.judge": "batching models pretrained",
     "variants.measures": "batching",
+    "variants.adversarial": "batching checkpoints learner progress training",
     "assignment": "",
     "assignment.plan": "",
     "assignment.answers": "exercises",
