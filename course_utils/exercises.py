@@ -16,7 +16,7 @@ CURES = {  # for exceptions: part of the message, and what helps
     "must be Tensor, not": "torch's functions take tensors: wrap a number in torch.tensor(...), or use math's.",
     "only one element tensors": "math's functions take one number: use torch's for tensors.",
     "that requires grad": "Stay with torch's functions, which keep track of gradients.",
-    "not positive-definite": "Is it the covariance of the dimensions? torch.cov wants the variables in rows: transpose.",
+    "not positive-definite": "torch.cov wants the variables in rows: transpose the codes.",
 }
 
 
