@@ -47,6 +47,8 @@ ALLOWED = {
     "variants": "",
     "variants.judge": "batching models pretrained",
     "variants.measures": "batching",
+    "variants.quantized": "models objectives",
+    "variants.code_prior": "",
     "variants.adversarial": "batching checkpoints learner progress training",
     "assignment": "",
     "assignment.plan": "",

@@ -2,6 +2,8 @@
 
     judge         a classifier of digits, and what it sees in pictures  07 08 09
     measures      Fréchet distance, precision and recall, fine power    07 08 09
+    quantized     a codebook that stays alive, and the VQ-VAE           09
+    code_prior    masked convolutions: a prior over grids of codes      09
     adversarial   two players, and the loop that lets them play         -
 
 The numbers are the lessons that teach or use a module.
