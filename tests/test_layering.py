@@ -82,6 +82,8 @@ GRADING = {
     "alike": "course",
     "report": "alike course",
     "run": "course report",
+    "handback": "course",
+    "lms": "course handback report",
 }
 LATER = ("assignment", "variants")  # what no module that a lesson teaches may import
 
