@@ -49,6 +49,8 @@ ALLOWED = {
     "variants.measures": "batching",
     "variants.hierarchical": "models objectives variants.layered_loss",
     "variants.layered_loss": "objectives",
+    "variants.quantized": "models objectives",
+    "variants.code_prior": "",
     "variants.adversarial": "batching checkpoints learner progress training",
     "assignment": "",
     "assignment.plan": "",
@@ -218,7 +220,7 @@ def test_a_wheel_brings_every_module_and_each_can_be_imported(tmp_path):
 
 
 def taught_in() -> dict[str, set[str]]:
-    """Module -> numbers of the lessons with a cell that carries `teaches-NAME` for a name of that module."""
+    """Module or folder -> numbers of the lessons with a cell that carries `teaches-NAME` for a name in it."""
     found: dict[str, set[str]] = {}
     homes = {name: module for module, path in modules(ROOT / "course_utils").items() for name in _defined(path)}
     for lesson in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):

@@ -14,6 +14,7 @@ HELD = (  # stems of notebooks, in reading order
     "05_latent_interpolation",
     "06_smile_arithmetic",
     "08_better_priors",
+    "09_discrete_codes",
     "assignment4",
 )
 
