@@ -43,6 +43,7 @@ ALLOWED = {
     "drawn_faces.drawing": "drawn_faces.factors",
     "drawn_faces.measures": "",
     "variants": "",
+    "variants.conditional": "models objectives",
     "variants.judge": "batching models pretrained",
     "variants.measures": "batching",
     "assignment": "",
