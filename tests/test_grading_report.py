@@ -1,9 +1,12 @@
 """`make grade`: what is new is marked, what cannot be marked is said, and what two students share is found."""
 
 import copy
+import csv
 import os
 import shutil
 import time
+import zipfile
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from course_utils.assignment.runs import seed_of
 from course_utils.checkpoints import save_checkpoint
 from course_utils.models import build
-from grading import alike, report, run
+from grading import alike, handback, lms, report, run
 from grading.course import configuration
 from tests.bank import Course, answers, grade_id
 from tools.normal_form import write
@@ -238,3 +241,115 @@ def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch,
 def test_nothing_handed_in_is_a_sentence(tmp_path, capsys):
     assert run.main(["--root", str(tmp_path)]) == 0
     assert "Collect first" in capsys.readouterr().out
+
+
+# What goes back
+
+
+class Rows(HTMLParser):
+    """The cells of a page's table, row by row, as a reader sees them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows, self.inside = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        if tag == "td":
+            self.rows[-1].append("")
+        self.inside = tag == "td" or (self.inside and tag == "span")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag != "td"
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def opened(root: Path) -> Gradebook:
+    config = configuration(root)
+    return Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id)
+
+
+@pytest.fixture(scope="module")
+def ada(marked) -> str:
+    root, *_ = marked
+    return handback.write_pages(root, ["ada", "cut"])["ada"].read_text(encoding="utf-8")
+
+
+def test_the_page_has_a_row_for_every_question_and_the_gradebooks_sum(ada, marked):
+    root, *_ = marked
+    found = {cells[0]: cells[1:] for cells in Rows(ada).rows if cells}
+    with opened(root) as book:
+        grades = book.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, "ada").grades
+        expected = {
+            handback.topic_of(grade.name)[0]: f"{grade.score or 0:g} of {grade.max_score:g}" for grade in grades
+        }
+    assert len(expected) == len(grades)
+    assert {topic: points.split(" ", 1)[1] for topic, (points, _) in found.items()} == expected
+
+
+def test_a_lost_point_has_its_sentence_and_its_lesson(ada):
+    sentences = {cells[0]: cells[2] for cells in Rows(ada).rows if cells}
+    assert sentences["1 · kl_per_image: values"] == "Passed."
+    assert sentences["1 · the run bce: honest"] == handback.ON_TRUST
+    lost = sentences["2 · the run mse: whole"]
+    assert lost.startswith("runs/mse.safetensors: the loss did not fall")
+    assert lost.endswith("Reread lesson 04 Convolutional VAE.")
+    assert "a person" in sentences["4 · in words: the blur"]
+
+
+def test_the_page_shows_no_test_and_loads_nothing(ada):
+    for word in ("HIDDEN", "questions.check", "run_questions", "<script", "http:", "https:", "src="):
+        assert word not in ada
+
+
+def test_what_a_student_writes_is_text_on_the_page():
+    hostile = handback.Line("x", "1 · x", 0, 1, "<script>alert(1)</script>", "02 KL divergence")
+    assert "<script>alert" not in handback.page("<b>me</b>", [hostile])
+    assert "&lt;b&gt;me" in handback.page("<b>me</b>", [hostile])
+    assert handback._plain("\x1b[2J\u202eabc\x07") == "abc"
+    assert len(handback._plain("y" * 10_000)) < 1_000
+
+
+def test_every_question_of_the_assignment_has_a_topic_of_its_own(marked):
+    root, *_ = marked
+    with opened(root) as book:
+        names = [cell.name for cell in book.find_notebook(ASSIGNMENT, ASSIGNMENT).grade_cells]
+    assert len({handback.topic_of(name) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("student", "expected"),
+    [
+        ("ada", ["ada", "", "ada", "", "12.5"]),
+        ("examplegrace_LATE_12_345", ["examplegrace", "12", "", "", "12.5"]),
+        ("=HYPERLINK(1)", ["'=HYPERLINK(1)", "", "'=HYPERLINK(1)", "", "12.5"]),
+    ],
+)
+def test_canvas_gets_its_number_or_the_login(student, expected):
+    row = report.Marked(student, auto=10.5, auto_max=40, manual=2, manual_max=10)
+    assert list(lms.SYSTEMS["canvas"].row(row)) == expected
+
+
+def test_moodle_gets_the_participants_number():
+    row = report.Marked("Ann Example_789", auto=10, auto_max=40, manual=2, manual_max=10, waiting=3)
+    expected = ["Participant 789", "Ann Example", "12", "50", "3 answers in words wait for a person."]
+    assert list(lms.SYSTEMS["moodle"].row(row)) == expected
+    assert lms.SYSTEMS["moodle"].page_name("Ann Example_789") == "Ann Example_789_assignsubmission_file_/feedback.html"
+
+
+def test_an_export_holds_everybody_with_marks_and_names_the_others(marked, ada, capsys):
+    root, *_ = marked
+    assert lms.main(["canvas", "--root", str(root)]) == 1
+    assert "cut" in capsys.readouterr().err
+    with (root / "export" / "canvas" / "grades.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["SIS Login ID"] for row in table] == ["ada"]
+    assert float(table[0]["Assignment 4"]) == CODE_POINTS + BCE_POINTS + MSE_POINTS - 2
+    with zipfile.ZipFile(root / "export" / "canvas" / "feedback.zip") as zipped:
+        assert zipped.namelist() == ["ada_assignment4.html"]
+        assert zipped.read("ada_assignment4.html").decode() == ada

@@ -26,7 +26,9 @@ ALLOWED = {
     "models": "objectives",
     "latent": "batching",
     "widgets": "plotting",
-    "training": "batching checkpoints runtime",
+    "learner": "",
+    "progress": "",
+    "training": "batching checkpoints learner progress runtime",
     "pretrained": "checkpoints models runtime",
     "data": "sources drawn_faces runtime",
     "train": "checkpoints data files models objectives runtime sources training",
@@ -46,6 +48,7 @@ ALLOWED = {
     "variants.conditional": "models objectives",
     "variants.judge": "batching models pretrained",
     "variants.measures": "batching",
+    "variants.adversarial": "batching checkpoints learner progress training",
     "assignment": "",
     "assignment.plan": "",
     "assignment.answers": "exercises",
@@ -78,6 +81,8 @@ GRADING = {
     "alike": "course",
     "report": "alike course",
     "run": "course report",
+    "handback": "course",
+    "lms": "course handback report",
 }
 LATER = ("assignment", "variants")  # what no module that a lesson teaches may import
 

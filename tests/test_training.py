@@ -369,7 +369,7 @@ def test_the_progress_bar_shows_both_parts_and_the_time_left(capsys):
 
 def test_in_a_notebook_a_finished_bar_and_a_stopped_one_leave_a_plain_line():
     source = (
-        "from course_utils.training import _Bar\nfor done in (3, 1):\n    with _Bar(total=3, desc='3 steps') as bar:\n"
+        "from course_utils.progress import Bar\nfor done in (3, 1):\n    with Bar(total=3, desc='3 steps') as bar:\n"
     )
     nb = new_notebook(
         cells=[new_code_cell(source + "        bar.update(done)\n        bar.set_postfix_str('kl 1.0 nats')")]

@@ -14,8 +14,7 @@ WAYS = ("nowhere", "encoder only", "concatenated", "layer per class")
 class ConditionalVAE(VAE):
     """A fully connected VAE, pixels - hidden - d and back, that is told a condition c, float (n, k), beside each image.
 
-    `way` says where c enters: "nowhere"; beside x only; beside x and, `loudness` times as large, beside z; or beside x
-    and as the choice of the decoder's first layer, of which there is one for every entry of c.  [Sohn et al. 2015]
+    `way` says where c, `loudness` times as large, enters: "nowhere"; beside x only; beside x and z; or beside x and as the choice of the decoder's first layer, of which there is one for every entry of c.  [Sohn et al. 2015]
     """
 
     name = "conditional"
@@ -71,8 +70,8 @@ class ConditionalVAE(VAE):
     def _check(self, c: Tensor, n: int) -> None:
         if tuple(c.shape) != (n, self.conditions) or not c.is_floating_point():
             raise ValueError(
-                f"Expected conditions as a float tensor ({n}, {self.conditions}), one row for each image, got {c.dtype} "
-                f"of shape {tuple(c.shape)}. Labels become such rows by torch.nn.functional.one_hot(labels, "
+                f"Expected conditions as a float tensor ({n}, {self.conditions}), one row for each image, got "
+                f"{c.dtype} of shape {tuple(c.shape)}. Labels become such rows by torch.nn.functional.one_hot(labels, "
                 f"{self.conditions}).float()."
             )
 
