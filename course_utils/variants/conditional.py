@@ -14,7 +14,8 @@ WAYS = ("nowhere", "encoder only", "concatenated", "layer per class")
 class ConditionalVAE(VAE):
     """A fully connected VAE, pixels - hidden - d and back, that is told a condition c, float (n, k), beside each image.
 
-    `way` says where c, `loudness` times as large, enters: "nowhere"; beside x only; beside x and z; or beside x and as the choice of the decoder's first layer, of which there is one for every entry of c.  [Sohn et al. 2015]
+    `way` says where c, `loudness` times as large, enters: "nowhere"; beside x only; beside x and z; or beside x and as
+    the choice of the decoder's first layer, of which there is one for every entry of c.  [Sohn et al. 2015]
     """
 
     name = "conditional"
