@@ -12,6 +12,7 @@ HELD = (  # stems of notebooks, in reading order
     "03_elbo",
     "04_mnist_conv_vae",
     "06_smile_arithmetic",
+    "07_conditions_and_beta",
     "assignment4",
 )
 
