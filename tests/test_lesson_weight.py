@@ -11,6 +11,7 @@ HELD = (  # stems of notebooks, in reading order
     "02_kl_divergence",
     "03_elbo",
     "04_mnist_conv_vae",
+    "05_latent_interpolation",
     "06_smile_arithmetic",
     "07_conditions_and_beta",
     "assignment4",
