@@ -15,6 +15,7 @@ CELLS = {
     "04_mnist_conv_vae": "samples",
     "05_latent_interpolation": "manifold",
     "06_smile_arithmetic": "pretrained-figure",
+    "07_conditions_and_beta": "style-figure",
 }
 
 
