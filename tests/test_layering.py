@@ -45,6 +45,7 @@ ALLOWED = {
     "drawn_faces.drawing": "drawn_faces.factors",
     "drawn_faces.measures": "",
     "variants": "",
+    "variants.conditional": "models objectives",
     "variants.judge": "batching models pretrained",
     "variants.measures": "batching",
     "variants.hierarchical": "models objectives variants.layered_loss",

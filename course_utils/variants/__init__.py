@@ -1,5 +1,6 @@
 """Families beyond the plain VAE, one module each with only what differs, and how their samples are measured.
 
+    conditional   a condition told to encoder, decoder, or both         07
     judge         a classifier of digits, and what it sees in pictures  07 08 09
     measures      Fréchet distance, precision and recall, fine power    07 08 09
     hierarchical  two layers of latents, bottom-up and as a ladder      08
