@@ -71,6 +71,8 @@ GRADING = {
     "warm_kernel": "",
     "course": "warm_kernel",
     "release": "course",
+    "placing": "",
+    "intake": "placing",
     "alike": "course",
     "report": "alike course",
     "run": "course report",
