@@ -67,15 +67,20 @@ ALLOWED = {
 GRADING = {
     "": "",
     "__main__": "run",
-    "warm_parent": "",
-    "warm_kernel": "",
-    "course": "warm_kernel",
+    "plain": "",
+    "guest": "plain",
+    "course": "",
     "release": "course",
     "placing": "",
     "intake": "placing",
+    "sandbox": "course guest",
+    "student": "plain sandbox",
+    "judge": "guest plain student",
+    "marking": "course intake judge sandbox student",
+    "book": "course",
     "alike": "course",
-    "report": "alike course",
-    "run": "course report",
+    "report": "alike course marking",
+    "run": "book course marking report sandbox",
 }
 LATER = ("assignment", "variants")  # what no module that a lesson teaches may import
 

@@ -60,7 +60,7 @@ def _parsed(text: str) -> Json:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not valid JSON ({error}).") from error
-    if isinstance(content, dict) and content.get("nbformat") == OLD_FORMAT:
+    if isinstance(content, dict) and content.get("nbformat") == OLD_FORMAT and content.get("worksheets"):
         content = _upgraded(content)
     if not isinstance(content, dict) or content.get("nbformat") != FORMAT:
         raise ValueError(f"it is no notebook of format {FORMAT}.")
