@@ -3,6 +3,7 @@ PYTHON ?= python3
 PROFILE ?= $(or $(COURSE_PROFILE),quick)
 LESSONS ?= all
 FOLDER ?=
+LMS ?= canvas
 FILE ?= work/assignment4/assignment4.ipynb
 
 BIN := .venv/bin
@@ -12,7 +13,7 @@ OFFLINE := http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 \
 TESTING := COURSE_PROFILE=quick COURSE_DATA=bundled OMP_NUM_THREADS=1 $(OFFLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv run test seeds lab fresh teach check-submission release grade store lint weights bench clean
+.PHONY: help .venv run test seeds lab fresh teach check-submission release grade feedback export store lint weights bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -48,6 +49,12 @@ release: .venv  ## make assignments/assignment4 from solutions/assignment4, and 
 
 grade: .venv  ## mark what is new in submitted/, and print a table with what a person should look at
 	@$(BIN)/python -m grading
+
+feedback: .venv  ## write a page for every marked student into feedback/: question, points, sentence, lesson to reread
+	@$(BIN)/python -m grading.handback
+
+export: .venv  ## marks as LMS=canvas or moodle imports them, and a zip of the feedback pages, into export/
+	@$(BIN)/python -m grading.lms $(LMS)
 
 store: .venv  ## execute the lessons in full on real data and keep the outputs in notebooks/; LESSONS as above
 	@$(BIN)/python -m tools.lessons store $(LESSONS)

@@ -10,6 +10,8 @@
     widgets       sliders beside a picture                              -
     flip_book     pictures to play or leaf through, without a kernel    -
     exercises     self-checks that say in words what is wrong           -
+    learner       a network and its optimizer, kept together            -
+    progress      a bar that leaves one line                            -
     checkpoints   weights and facts in one file                         -
     pretrained    the weights that come with the course                 -
     train         lesson 04 as a command                                -
@@ -19,6 +21,7 @@
     sources       where pictures come from                              -
     drawn_faces   faces drawn from known factors                        -
     assignment    what Assignment 4 needs beside the lessons            -
+    variants      families beyond the plain VAE, and their measures     -
 
 The numbers are the lessons that teach a module's functions.
 """

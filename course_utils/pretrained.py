@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from course_utils import models
 from course_utils.checkpoints import CheckpointError, load_checkpoint
-from course_utils.models import build
 from course_utils.runtime import course_root
 
 CHECKSUMS = "SHA256SUMS"
@@ -23,8 +23,8 @@ def weights_dir() -> Path:
     return course_root() / "weights"
 
 
-def load_pretrained(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """The model `name` in eval mode and float32, and its facts.
+def load_pretrained(name: str, build: Callable[..., nn.Module] = models.build) -> tuple[nn.Module, dict[str, Any]]:
+    """The model `name` in eval mode and float32, made by `build(name, **arguments)`, and its facts.
 
     ValueError names the known models; CheckpointError where the file is missing or differs from its checksum.
     """

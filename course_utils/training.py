@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from IPython.display import display
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
-from tqdm.auto import tqdm
 
 from course_utils import runtime
 from course_utils.batching import batches
 from course_utils.checkpoints import CheckpointError, read_facts, read_tensors, write_tensors
+from course_utils.learner import Learner
+from course_utils.progress import Bar, epochs_bar, in_words
 
 Losses = dict[str, float]
 SCHEDULES = ("one-cycle", "constant")
@@ -55,7 +55,9 @@ def fit(
     learning_rate: float = 3e-3,
     schedule: str = "one-cycle",
     precision: str = "auto",
+    conditions: Tensor | None = None,
     test_images: Tensor | None = None,
+    test_conditions: Tensor | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> History:
@@ -64,8 +66,9 @@ def fit(
     `learning_rate` is the peak of a one-cycle schedule or a constant rate. `precision` is "float32", "bfloat16" or
     "auto": what COURSE_PRECISION says, and without it bfloat16 where the processor computes in it. With `checkpoint`,
     every epoch is written there and an interrupted call goes on from the last one, to the same result and therefore in
-    the same precision. Ctrl-C returns early with `stopped` set.  ValueError for bad arguments, CheckpointError for a
-    checkpoint of other settings, TrainingDiverged where the loss is lost.
+    the same precision. With `conditions` (n, ...), dealt out with the images, the model is called with both. Ctrl-C
+    returns early with `stopped` set.  ValueError for bad arguments, CheckpointError for a checkpoint of other settings,
+    TrainingDiverged where the loss is lost.
     """
     settings = {
         "epochs": epochs,
@@ -80,10 +83,12 @@ def fit(
     run = _Run(model, objective, generator, settings)
     if checkpoint is not None and Path(checkpoint).exists():
         run.resume(checkpoint)
-    with _progress_bar(run, enabled=progress) as bar:
+    with epochs_bar(epochs, run.steps_per_epoch, done=len(run.history.train), enabled=progress) as bar:
         try:
             while len(run.history.train) < epochs:
-                run.epoch(images, test_images, bar)
+                run.epoch(images, conditions, bar)
+                if test_images is not None:
+                    run.test(test_images, test_conditions)
                 if checkpoint is not None:
                     run.save(checkpoint)
         except KeyboardInterrupt:
@@ -92,10 +97,18 @@ def fit(
     return run.history
 
 
-def evaluate(model: nn.Module, images: Tensor, objective: Objective, *, batch_size: int = 500, seed: int = 0) -> Losses:
+def evaluate(
+    model: nn.Module,
+    images: Tensor,
+    objective: Objective,
+    *,
+    conditions: Tensor | None = None,
+    batch_size: int = 500,
+    seed: int = 0,
+) -> Losses:
     """Mean of each part of the objective in nats per image, in eval mode and float32, with noise fixed by `seed`.
 
-    The model's mode and the global random state are left as they were.
+    `conditions` as in `fit`. The model's mode and the global random state are left as they were.
     """
     if not len(images):
         raise ValueError("There are no images to evaluate: expected at least one, got an empty tensor.")
@@ -103,8 +116,9 @@ def evaluate(model: nn.Module, images: Tensor, objective: Objective, *, batch_si
     model.eval()
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(seed)
-        for x in batches(images, batch_size, device=_device_of(model)):
-            for name, value in objective(x, *model(x))._asdict().items():
+        for batch in batches(images, batch_size, conditions=conditions, device=_device_of(model)):
+            inputs = _inputs(batch)
+            for name, value in objective(inputs[0], *model(*inputs))._asdict().items():
                 totals[name] = totals.get(name, 0.0) + value.double().sum().item()
     model.train(was_training)
     return {name: total / len(images) for name, total in totals.items()}
@@ -123,6 +137,7 @@ class _Run:
         self.steps_per_epoch = math.ceil(settings["images"] / settings["batch_size"])
         model.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(model.parameters(), lr=settings["learning_rate"], fused=True)
+        self.learner = Learner(model, self.optimizer)
         self.scheduler = self._scheduler()
 
     def _scheduler(self) -> LRScheduler:
@@ -132,27 +147,32 @@ class _Run:
         rate = self.settings["learning_rate"]
         return OneCycleLR(self.optimizer, max_lr=rate, total_steps=steps, pct_start=0.15, cycle_momentum=False)
 
-    def epoch(self, images: Tensor, test_images: Tensor | None, bar: tqdm) -> None:
+    def epoch(self, images: Tensor, conditions: Tensor | None, bar: Bar) -> None:
         """One pass over the images; its noise depends on the generator alone, so a resumed run repeats it exactly."""
         start, totals = time.perf_counter(), {}
         self.model.train()
         with torch.random.fork_rng():
             torch.manual_seed(int(torch.randint(2**62, (), generator=self.generator)))
-            batch_size = self.settings["batch_size"]
-            for x in batches(images, batch_size, generator=self.generator, device=self.device):
-                losses = self.step(x)
-                totals = {name: totals.get(name, 0.0) + value * len(x) for name, value in losses.items()}
-                bar.set_postfix_str(_in_words(losses), refresh=False)
+            dealt = {"conditions": conditions, "generator": self.generator, "device": self.device}
+            for batch in batches(images, self.settings["batch_size"], **dealt):
+                inputs = _inputs(batch)
+                losses = self.step(*inputs)
+                totals = {name: totals.get(name, 0.0) + value * len(inputs[0]) for name, value in losses.items()}
+                bar.set_postfix_str(in_words(losses), refresh=False)
                 bar.update()
         self.history.train.append({name: total / len(images) for name, total in totals.items()})
-        if test_images is not None:
-            self.history.test.append(evaluate(self.model, test_images, self.objective))
         self.history.seconds += time.perf_counter() - start
 
-    def step(self, x: Tensor) -> Losses:
+    def test(self, images: Tensor, conditions: Tensor | None) -> None:
+        """Add the mean losses of these images to the history, and the time it took."""
+        start = time.perf_counter()
+        self.history.test.append(evaluate(self.model, images, self.objective, conditions=conditions))
+        self.history.seconds += time.perf_counter() - start
+
+    def step(self, x: Tensor, *condition: Tensor) -> Losses:
         """One update; returns the batch's mean losses in nats per image."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            output = self.model(x)
+            output = self.model(x, *condition)
         parts = {name: value.mean() for name, value in self.objective(x, *output)._asdict().items()}
         losses = {name: value.item() for name, value in parts.items()}
         if not all(map(math.isfinite, losses.values())):
@@ -165,15 +185,13 @@ class _Run:
 
     def save(self, path: str | Path) -> None:
         """Write weights, optimizer, schedule, random state and history to one file, atomically."""
-        state = self.optimizer.state_dict()
         facts = {
             "settings": self.settings,
             "history": asdict(self.history),
             "scheduler": self.scheduler.state_dict(),
-            "groups": state["param_groups"],
-            "updated": list(state["state"]),
         }
-        write_tensors(path, self._tensors(state["state"]), facts)
+        tensors = self.learner.tensors() | {"generator": self.generator.get_state()}
+        write_tensors(path, tensors, facts | self.learner.facts())
 
     def resume(self, path: str | Path) -> None:
         """Continue from `path`.  CheckpointError if it is damaged, or of a run with other settings."""
@@ -183,62 +201,16 @@ class _Run:
                 f"{path} belongs to another run: made with {facts.get('settings')}, this one has {self.settings}. "
                 "Delete the file to start afresh, or call fit with the same settings (COURSE_PRECISION among them)."
             )
-        parameters = list(self.model.parameters())
-        blank = {i: _blank_adam_state(parameters[i]) for i in facts["updated"]}
-        tensors = read_tensors(path, self._tensors(blank))
-        self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.model.state_dict()})
-        for i, state in blank.items():  # filled in place: fused Adam needs them laid out in memory like the weights
-            for key, value in state.items():
-                value.copy_(tensors[f"optimizer.{i}.{key}"])
-        self.optimizer.load_state_dict({"state": blank, "param_groups": facts["groups"]})
+        tensors = read_tensors(path, self.learner.expected(facts) | {"generator": self.generator.get_state()})
+        self.learner.restore(tensors, facts)
         self.scheduler.load_state_dict(facts["scheduler"])
         self.generator.set_state(tensors["generator"])
         self.history = History(**facts["history"])
 
-    def _tensors(self, optimizer_state: dict[int, dict[str, Tensor]]) -> dict[str, Tensor]:
-        named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for i, state in optimizer_state.items():
-            named |= {f"optimizer.{i}.{key}": value for key, value in state.items()}
-        return named | {"generator": self.generator.get_state()}
 
-
-def _blank_adam_state(parameter: Tensor) -> dict[str, Tensor]:
-    step = torch.zeros((), dtype=torch.float32)
-    return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
-
-
-IN_NOTEBOOK = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
-
-
-class _Bar(tqdm):
-    """A bar of which a notebook keeps one plain line: a widget is gone when the kernel is."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options | ({"display": False} if IN_NOTEBOOK else {}))
-        self.shown = display(self.container, display_id=True) if IN_NOTEBOOK and not self.disable else None
-
-    def close(self) -> None:
-        """Put the line in the place of the widget, once."""
-        super().close()
-        shown, self.shown = getattr(self, "shown", None), None
-        if shown is not None:
-            shown.update({"text/plain": str(self)}, raw=True, metadata={"progress-bar": True})
-
-
-def _progress_bar(run: _Run, *, enabled: bool) -> tqdm:
-    epochs = run.settings["epochs"]
-    return _Bar(
-        total=epochs * run.steps_per_epoch,
-        initial=len(run.history.train) * run.steps_per_epoch,
-        desc=f"{epochs} epoch{'s' if epochs > 1 else ''}",
-        unit="step",
-        mininterval=0.5,
-        disable=not enabled,
-    )
-
-
-def _in_words(losses: Losses) -> str:
-    return ", ".join(f"{name} {value:.1f}" for name, value in losses.items()) + " nats"
+def _inputs(batch: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What the model is called with: the images, and their conditions where there are any."""
+    return batch if isinstance(batch, tuple) else (batch,)
 
 
 def _device_of(model: nn.Module) -> torch.device:

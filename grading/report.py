@@ -48,7 +48,7 @@ def rows(root: Path, failed: Mapping[str, str] | None = None) -> list[Marked]:
     failed, config = failed or {}, configuration(root)
     with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as gradebook:
         return [
-            Marked(name, remarks=_why_not(failed.get(name)), failed=True)
+            Marked(name, remarks=_why_not(root, name, failed.get(name)), failed=True)
             if name in failed or not (root / "autograded" / name / ASSIGNMENT).exists()
             else _row(gradebook, root, name)
             for name in students(root)
@@ -61,7 +61,6 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
     tests = [grade for grade in grades if grade.cell.cell_type == "code"]
     written = [grade for grade in grades if grade.cell.cell_type != "code"]
     marked = nbformat.read(root / "autograded" / student / ASSIGNMENT / NOTEBOOK, as_version=4)
-    gone = missing(gradebook, marked) | {grade.name for grade in tests if grade.auto_score is None}
     return Marked(
         student,
         auto=sum(grade.score for grade in tests),  # a mark by hand stands in the place of the program's
@@ -70,21 +69,8 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
         manual_max=sum(grade.max_score for grade in written),
         waiting=sum(grade.needs_manual_grade for grade in written),
         late=submission.total_seconds_late > 0,
-        remarks=[*_about_missing(gone), *_about_intake(root, student), *unverified(marked), *_about_borrowed(marked)],
+        remarks=[*_about_intake(root, student), *unverified(marked), *_about_borrowed(marked)],
     )
-
-
-def missing(gradebook: Gradebook, marked: NotebookNode) -> set[str]:
-    """Names of the released cells that the marked notebook lacks; those without points have no mark that shows it."""
-    there = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in marked.cells}
-    return {cell.name for cell in gradebook.find_notebook(ASSIGNMENT, ASSIGNMENT).source_cells} - there
-
-
-def _about_missing(names: set[str]) -> list[str]:
-    if not names:
-        return []
-    look = "Others may have failed for want of them: read the notebook, and give the points by hand."
-    return [f"These cells are missing in the notebook: {', '.join(sorted(names))}. {look}"]
 
 
 def _about_intake(root: Path, student: str) -> list[str]:
@@ -110,8 +96,10 @@ def _about_borrowed(marked: NotebookNode) -> list[str]:
     return [f"{BORROWED}{'; '.join(told)}. The points are given; whether they count is yours to say."] if told else []
 
 
-def _why_not(reason: str | None) -> list[str]:
-    return [f"{UNGRADABLE}: {reason or 'not tried yet'}"]
+def _why_not(root: Path, student: str, reason: str | None) -> list[str]:
+    """Why there are no marks, and what to do."""
+    kept = result_of(root, student)
+    return [f"{UNGRADABLE}: {reason or (kept and kept.refused) or 'not tried yet'}"]
 
 
 # The page
@@ -140,7 +128,7 @@ def _line(row: Marked) -> tuple[str, ...]:
         return row.student, "–", "–", "–", UNGRADABLE
     told = ["late"] * row.late + ["UNVERIFIED"] * any(text.startswith(UNVERIFIED) for text in row.remarks)
     told += ["BORROWED"] * any(text.startswith(BORROWED) for text in row.remarks)
-    told += ["cells missing"] * any(not text.startswith((UNVERIFIED, BORROWED)) for text in row.remarks)
+    told += ["put right"] * any(not text.startswith((UNVERIFIED, BORROWED)) for text in row.remarks)
     program, person = f"{row.auto:g} of {row.auto_max:g}", f"{row.manual:g} of {row.manual_max:g}"
     return row.student, program, person, str(row.waiting), ", ".join(told)
 

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from grading.book import Book
 from grading.course import CHECKOUT, MarkingFailed, students
-from grading.marking import MARKING, Result, is_booked, marked, note_booked
+from grading.marking import MARKING, RESULT, Result, is_booked, marked, note_booked
 from grading.report import UNSAFE, grades_csv, page, page_html
 from grading.sandbox import NoSandbox, require
 
@@ -25,7 +25,12 @@ KILLED = "the marking process was killed three times, perhaps for want of memory
 
 
 def mark(root: Path, names: Iterable[str], *, jobs: int = 1, confined: bool = True) -> dict[str, str]:
-    """Mark these students' submissions and enter them; student -> reason for each that could not be marked."""
+    """Mark these students' submissions and enter them; student -> reason for each that could not be marked.
+
+    NoSandbox where students' code shall be confined and cannot be.
+    """
+    if confined:
+        require()
     book, failed = Book(root, root / MARKING / ".course"), {}
     for name, result in _results(root, list(names), jobs, confined):
         if result is None or result.refused:
@@ -91,13 +96,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Mark what is new, print the page, and write report.html and grades.csv."""
     options = _parser().parse_args(argv)
     root, confined = options.root.resolve(), not options.unsafe_no_sandbox
+    names = _chosen(options, root, confined)
+    if not students(root):
+        print(page(root))
+        return 0
+    if options.all or options.student:
+        for name in names:
+            (root / MARKING / name / RESULT).unlink(missing_ok=True)
     try:
-        if confined:
-            require()
-        names = _chosen(options, root, confined)
-        if options.all or options.student:
-            for name in names:
-                (root / MARKING / name / "result.json").unlink(missing_ok=True)
         failed = mark(root, names, jobs=options.jobs, confined=confined)
     except NoSandbox as error:
         print(error, file=sys.stderr)

@@ -1,7 +1,7 @@
 """Where a student's code runs: bubblewrap's namespaces, a read-only course, no network, limits, no privileges.
 
 Inside there is the system's /usr, this Python, `course_utils`, `weights`, the released assignment and the data sets,
-all read-only, the submission's own runs, and some small folders in memory. Everything in it ends with its first process.
+all read-only, the submission's own runs, and small folders in memory. Everything in it ends with its first process.
 """
 
 import atexit

@@ -5,6 +5,7 @@ What hangs or dies is stopped and started afresh, with the cells before it but w
 
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -43,7 +44,8 @@ class Student:
     def end(self) -> None:
         """End the session and everything in it."""
         if self.process is not None:
-            self.process.kill()
+            with suppress(ProcessLookupError):  # a sandbox that is still being built is more than one process
+                os.killpg(self.process.pid, signal.SIGKILL)
             for stream in (self.process.stdin, self.process.stdout):
                 with suppress(OSError):
                     stream.close()

@@ -39,3 +39,16 @@ def test_float_images_pass_unchanged():
 def test_a_batch_size_of_zero_is_refused():
     with pytest.raises(ValueError, match="at least 1, got 0"):
         list(batches(IMAGES, 0))
+
+
+def test_conditions_stay_with_their_images():
+    numbers = torch.arange(10)
+    for generator in (None, torch.Generator().manual_seed(0)):
+        pairs = list(batches(IMAGES, 4, conditions=numbers, generator=generator))
+        assert first_pixels([x for x, _ in pairs]) == [25 * int(number) for _, part in pairs for number in part]
+        assert sorted(torch.cat([part for _, part in pairs]).tolist()) == numbers.tolist()
+
+
+def test_a_missing_condition_is_refused():
+    with pytest.raises(ValueError, match="one condition for each of the 10 images, got 9"):
+        list(batches(IMAGES, 4, conditions=torch.arange(9)))

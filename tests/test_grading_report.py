@@ -1,9 +1,11 @@
 """`make grade`: what is new is marked, what cannot be marked is said, and what two students share is found."""
 
 import copy
+import csv
 import os
 import shutil
-import time
+import zipfile
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,9 @@ from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from course_utils.assignment.runs import seed_of
 from course_utils.checkpoints import save_checkpoint
 from course_utils.models import build
-from grading import alike, report, run
+from grading import alike, book, handback, lms, report, run
 from grading.course import configuration
+from grading.marking import MARKING, Result
 from tests.bank import Course, answers, grade_id
 from tools.normal_form import write
 
@@ -73,7 +76,7 @@ def lines(text: str, start: str) -> list[str]:
 def test_marks_are_those_of_the_answers_and_of_the_run(marked):
     _, _, text = marked
     row = lines(text, "ada ")[0]
-    lost = 2  # the missing test, and the run of another number
+    lost = 1  # the run of another number
     assert f"{CODE_POINTS + BCE_POINTS + MSE_POINTS - lost} of 40" in row and "0 of 10" in row
     assert row.split("of 10")[1].split()[0] == "3"
 
@@ -87,11 +90,10 @@ def test_what_was_not_verified_is_one_sentence(marked):
     ]
 
 
-def test_missing_cells_are_left_to_a_person_whether_they_have_points_or_not(marked):
-    assert "cells missing" in lines(marked[2], "ada ")[0]
+def test_missing_cells_cost_nothing_and_are_named(marked):
+    assert "put right" in lines(marked[2], "ada ")[0]
     assert lines(marked[2], "ada: These cells") == [
-        "ada: These cells are missing in the notebook: show-bce, test-flat-features. Others may have failed for want "
-        "of them: read the notebook, and give the points by hand."
+        "ada: These cells are missing in the notebook and were put back: show-bce, test-flat-features."
     ]
 
 
@@ -103,36 +105,35 @@ def test_an_answer_that_calls_the_course_is_paid_and_named(marked):
     ]
 
 
-def test_reasons_are_in_words(marked):
-    assert lines(marked[2], "copied: ")[0] == (
-        "copied: NOT MARKED: a cell was copied, or its nbgrader metadata are of another version (SchemaTooOldError)"
-    )
-    assert lines(marked[2], "renamed: ")[0] == "renamed: NOT MARKED: no notebook is called assignment4.ipynb"
+def test_a_copied_cell_and_another_name_cost_nothing_and_are_named(marked):
+    for student, told in (("copied", "There were several cells of blur"), ("renamed", "The notebook was called mine")):
+        assert f"{CODE_POINTS} of 40" in lines(marked[2], f"{student} ")[0]
+        assert any(line.startswith(f"{student}: {told}") for line in lines(marked[2], f"{student}: "))
 
 
 def test_a_broken_submission_is_named_with_reason_and_cure_and_stops_nobody(marked):
     root, status, text = marked
     assert status == 1
-    assert "NOT MARKED" in lines(text, "cut ")[0]
-    reason, cure = lines(text, "cut: ")
-    assert reason.startswith("cut: NOT MARKED: NotJSONError: ")
-    assert "is not valid JSON" in cure and "fresh assignment4.ipynb" in cure
+    assert "UNGRADABLE" in lines(text, "cut ")[0]
+    (reason,) = lines(text, "cut: ")
+    assert reason.startswith("cut: UNGRADABLE: assignment4.ipynb cannot be read: it is not valid JSON")
+    assert "fresh assignment4.ipynb" in reason
+    assert [row.failed for row in report.rows(root)] == [False, False, True, False]  # it is remembered
 
 
 def test_only_what_is_new_is_marked(marked):
     root = marked[0]
-    assert run.unmarked(root) == ["copied", "cut", "renamed"]
-    notebook = folder(root, "ada") / NOTEBOOK
-    before = notebook.stat()
-    os.utime(notebook, (time.time() + 60,) * 2)
-    assert run.unmarked(root) == ["ada", "copied", "cut", "renamed"]
-    os.utime(notebook, (before.st_atime, before.st_mtime))
-    (folder(root, "ada") / "timestamp.txt").write_text("2026-01-01 00:00:00 UTC")
-    os.utime(folder(root, "ada") / "timestamp.txt", (before.st_atime, before.st_mtime))
-    assert run.unmarked(root) == ["ada", "copied", "cut", "renamed"]
-    (folder(root, "ada") / "timestamp.txt").write_text("no time")
-    os.utime(folder(root, "ada") / "timestamp.txt", (before.st_atime, before.st_mtime))
-    assert run.unmarked(root) == ["ada", "copied", "cut", "renamed"]
+    assert run.unmarked(root) == ["cut"]
+    os.utime(folder(root, "ada") / NOTEBOOK)  # touched, but the same
+    assert run.unmarked(root) == ["cut"]
+    assert run.unmarked(root, confined=False) == ["ada", "copied", "cut", "renamed"]
+    timestamp = folder(root, "ada") / "timestamp.txt"
+    timestamp.write_text("2026-01-01 00:00:00 UTC")
+    assert run.unmarked(root) == ["ada", "cut"]
+    timestamp.unlink()
+    (root / "autograded" / "renamed").rename(root / "away")
+    assert run.unmarked(root) == ["cut", "renamed"]
+    (root / "away").rename(root / "autograded" / "renamed")
 
 
 def test_a_mark_that_a_person_raised_or_lowered_takes_the_place_of_the_programs(marked):
@@ -228,8 +229,11 @@ def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch,
             asked.append(student)
             return {"success": False, "error": "Traceback (most recent call last):\n  ...\nKeyboardInterrupt"}
 
-    folder(tmp_path, "ada"), folder(tmp_path, "bob")
-    monkeypatch.setattr(run, "api", lambda root: Nbgrader())
+    for student in ("ada", "bob"):
+        folder(tmp_path, student)
+        (tmp_path / MARKING / student / "taken").mkdir(parents=True)
+    monkeypatch.setattr(run, "marked", lambda root, name, confined: Result("key", "", [], {}, confined, 0.0))
+    monkeypatch.setattr(book, "NbGraderAPI", lambda *words, **options: Nbgrader())
     assert run.main(["--root", str(tmp_path), "--all"]) == 130
     assert asked == ["ada"]
     assert "make grade" in capsys.readouterr().err
@@ -238,3 +242,115 @@ def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch,
 def test_nothing_handed_in_is_a_sentence(tmp_path, capsys):
     assert run.main(["--root", str(tmp_path)]) == 0
     assert "Collect first" in capsys.readouterr().out
+
+
+# What goes back
+
+
+class Rows(HTMLParser):
+    """The cells of a page's table, row by row, as a reader sees them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows, self.inside = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        if tag == "td":
+            self.rows[-1].append("")
+        self.inside = tag == "td" or (self.inside and tag == "span")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag != "td"
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def opened(root: Path) -> Gradebook:
+    config = configuration(root)
+    return Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id)
+
+
+@pytest.fixture(scope="module")
+def ada(marked) -> str:
+    root, *_ = marked
+    return handback.write_pages(root, ["ada", "cut"])["ada"].read_text(encoding="utf-8")
+
+
+def test_the_page_has_a_row_for_every_question_and_the_gradebooks_sum(ada, marked):
+    root, *_ = marked
+    found = {cells[0]: cells[1:] for cells in Rows(ada).rows if cells}
+    with opened(root) as book:
+        grades = book.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, "ada").grades
+        expected = {
+            handback.topic_of(grade.name)[0]: f"{grade.score or 0:g} of {grade.max_score:g}" for grade in grades
+        }
+    assert len(expected) == len(grades)
+    assert {topic: points.split(" ", 1)[1] for topic, (points, _) in found.items()} == expected
+
+
+def test_a_lost_point_has_its_sentence_and_its_lesson(ada):
+    sentences = {cells[0]: cells[2] for cells in Rows(ada).rows if cells}
+    assert sentences["1 · kl_per_image: values"] == "Passed."
+    assert sentences["1 · the run bce: honest"] == handback.ON_TRUST
+    lost = sentences["2 · the run mse: whole"]
+    assert lost.startswith("runs/mse.safetensors: the loss did not fall")
+    assert lost.endswith("Reread lesson 04 Convolutional VAE.")
+    assert "a person" in sentences["4 · in words: the blur"]
+
+
+def test_the_page_shows_no_test_and_loads_nothing(ada):
+    for word in ("HIDDEN", "questions.check", "run_questions", "<script", "http:", "https:", "src="):
+        assert word not in ada
+
+
+def test_what_a_student_writes_is_text_on_the_page():
+    hostile = handback.Line("x", "1 · x", 0, 1, "<script>alert(1)</script>", "02 KL divergence")
+    assert "<script>alert" not in handback.page("<b>me</b>", [hostile])
+    assert "&lt;b&gt;me" in handback.page("<b>me</b>", [hostile])
+    assert handback._plain("\x1b[2J\u202eabc\x07") == "abc"
+    assert len(handback._plain("y" * 10_000)) < 1_000
+
+
+def test_every_question_of_the_assignment_has_a_topic_of_its_own(marked):
+    root, *_ = marked
+    with opened(root) as book:
+        names = [cell.name for cell in book.find_notebook(ASSIGNMENT, ASSIGNMENT).grade_cells]
+    assert len({handback.topic_of(name) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("student", "expected"),
+    [
+        ("ada", ["ada", "", "ada", "", "12.5"]),
+        ("examplegrace_LATE_12_345", ["examplegrace", "12", "", "", "12.5"]),
+        ("=HYPERLINK(1)", ["'=HYPERLINK(1)", "", "'=HYPERLINK(1)", "", "12.5"]),
+    ],
+)
+def test_canvas_gets_its_number_or_the_login(student, expected):
+    row = report.Marked(student, auto=10.5, auto_max=40, manual=2, manual_max=10)
+    assert list(lms.SYSTEMS["canvas"].row(row)) == expected
+
+
+def test_moodle_gets_the_participants_number():
+    row = report.Marked("Ann Example_789", auto=10, auto_max=40, manual=2, manual_max=10, waiting=3)
+    expected = ["Participant 789", "Ann Example", "12", "50", "3 answers in words wait for a person."]
+    assert list(lms.SYSTEMS["moodle"].row(row)) == expected
+    assert lms.SYSTEMS["moodle"].page_name("Ann Example_789") == "Ann Example_789_assignsubmission_file_/feedback.html"
+
+
+def test_an_export_holds_everybody_with_marks_and_names_the_others(marked, ada, capsys):
+    root, *_ = marked
+    assert lms.main(["canvas", "--root", str(root)]) == 1
+    assert "cut" in capsys.readouterr().err
+    with (root / "export" / "canvas" / "grades.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["SIS Login ID"] for row in table] == ["ada"]
+    assert float(table[0]["Assignment 4"]) == CODE_POINTS + BCE_POINTS + MSE_POINTS - 2
+    with zipfile.ZipFile(root / "export" / "canvas" / "feedback.zip") as zipped:
+        assert zipped.namelist() == ["ada_assignment4.html"]
+        assert zipped.read("ada_assignment4.html").decode() == ada

@@ -26,7 +26,9 @@ ALLOWED = {
     "models": "objectives",
     "latent": "batching",
     "widgets": "plotting",
-    "training": "batching checkpoints runtime",
+    "learner": "",
+    "progress": "",
+    "training": "batching checkpoints learner progress runtime",
     "pretrained": "checkpoints models runtime",
     "data": "sources drawn_faces runtime",
     "train": "checkpoints data files models objectives runtime sources training",
@@ -42,6 +44,10 @@ ALLOWED = {
     "drawn_faces.factors": "",
     "drawn_faces.drawing": "drawn_faces.factors",
     "drawn_faces.measures": "",
+    "variants": "",
+    "variants.judge": "batching models pretrained",
+    "variants.measures": "batching",
+    "variants.adversarial": "batching checkpoints learner progress training",
     "assignment": "",
     "assignment.plan": "",
     "assignment.answers": "exercises",
@@ -81,6 +87,8 @@ GRADING = {
     "alike": "course",
     "report": "alike course marking",
     "run": "book course marking report sandbox",
+    "handback": "course",
+    "lms": "course handback report",
 }
 LATER = ("assignment", "variants")  # what no module that a lesson teaches may import
 

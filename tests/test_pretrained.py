@@ -1,6 +1,7 @@
 """The weights that come with the course: verified before they are read, described, and what their cards say."""
 
 import base64
+import json
 import re
 
 import numpy as np
@@ -14,7 +15,8 @@ from course_utils.models import ConvVAE
 from course_utils.pretrained import checksums, fingerprints, load_pretrained, trained_on, weights_dir
 from tools import weights
 
-NAMES = sorted(checksums(weights_dir()))
+NAMES = sorted(weights.RECIPES)
+OTHERS = sorted(weights.MAKERS)  # the variants' weights and their judge
 
 
 @pytest.fixture
@@ -73,8 +75,18 @@ def test_cards_are_complete_and_say_what_the_facts_say(name):
 
 
 def test_every_recipe_has_its_weights_and_all_together_are_small():
-    assert sorted(weights.RECIPES) == NAMES
-    assert sum(path.stat().st_size for path in weights_dir().glob("*.safetensors")) <= 16e6
+    assert sorted(checksums(weights_dir())) == sorted([*NAMES, *OTHERS])
+    assert sum(path.stat().st_size for path in weights_dir().glob("*.safetensors")) <= 24e6
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_cards_of_the_variants_weights_are_complete(name):
+    facts = json.loads((weights_dir() / f"{name}.json").read_text(encoding="utf-8"))
+    text = (weights_dir() / f"{name}.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {facts['model']}\n")
+    for row in ("data", "licence note", "recipe", "seed", "limits", "size"):
+        assert f"| {row} |" in text
+    assert facts["data"] in text
 
 
 def test_a_recipe_is_a_command_line_that_the_trainer_accepts():
@@ -88,6 +100,7 @@ def test_making_weights_trains_once_and_stores_them(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(weights, "BUILD", tmp_path / "build")
     tiny = weights.Recipe("--epochs 1 --batch-size 512 --latent-dim 2", "For a test.", "None.", "All.")
     monkeypatch.setattr(weights, "RECIPES", {"tiny": tiny})
+    monkeypatch.setattr(weights, "MAKERS", {})
     assert weights.main(["tiny"]) == 0
     first = (tmp_path / "weights" / "tiny.safetensors").read_bytes()
     monkeypatch.setattr(weights.train, "train", lambda arguments: pytest.fail("trained a finished run again"))

@@ -325,6 +325,33 @@ def test_evaluate_has_fixed_noise_and_keeps_the_mode():
     assert model.training
 
 
+class Told(nn.Module):
+    """Predicts w times what it is told about an image: the loss vanishes where the pairs are kept and w = 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, x, c):
+        return (self.w * c,)
+
+
+def distance_to_pixel(x, told):
+    return Distance((told - x[:, 0, 0, 0]) ** 2)
+
+
+def test_conditions_reach_the_model_beside_their_images_in_fit_and_evaluate():
+    model, told = Told(), IMAGES[:, 0, 0, 0] / 255
+    options = {"generator": dice(), "epochs": 40, "learning_rate": 0.1, **QUIET}
+    history = fit(
+        model, IMAGES, distance_to_pixel, conditions=told, test_images=IMAGES, test_conditions=told, **options
+    )
+    assert model.w.item() == pytest.approx(1.0, abs=1e-2)
+    assert history.column("loss", "test")[-1] == pytest.approx(0.0, abs=1e-3)
+    shuffled = evaluate(model, IMAGES, distance_to_pixel, conditions=told.flip(0))["loss"]
+    assert shuffled == pytest.approx((told - told.flip(0)).square().mean().item(), rel=0.1)
+
+
 def test_evaluate_refuses_an_empty_set():
     with pytest.raises(ValueError, match="no images to evaluate"):
         evaluate(small_vae(), IMAGES[:0], negative_elbo)
@@ -342,7 +369,7 @@ def test_the_progress_bar_shows_both_parts_and_the_time_left(capsys):
 
 def test_in_a_notebook_a_finished_bar_and_a_stopped_one_leave_a_plain_line():
     source = (
-        "from course_utils.training import _Bar\nfor done in (3, 1):\n    with _Bar(total=3, desc='3 steps') as bar:\n"
+        "from course_utils.progress import Bar\nfor done in (3, 1):\n    with Bar(total=3, desc='3 steps') as bar:\n"
     )
     nb = new_notebook(
         cells=[new_code_cell(source + "        bar.update(done)\n        bar.set_postfix_str('kl 1.0 nats')")]

@@ -1,7 +1,8 @@
 """Train the weights that come with the course: `python -m tools.weights [NAMES]`, all of them without names.
 
 Each is trained from data on disk by `course_utils.train`, stored in half precision, measured as it is stored, and
-described by a model card. An interrupted run goes on; one that is finished in build/weights is not trained again.
+described by a model card. An interrupted run goes on; one that is finished in build/weights is not trained again. The
+variants' weights are made by `tools.variant_weights`.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from course_utils.objectives import negative_elbo
 from course_utils.pretrained import CHECKSUMS, fingerprints, sha256, weights_dir
 from course_utils.runtime import course_root
 from course_utils.training import evaluate
+from tools.variant_weights import MAKERS
 
 BUILD = course_root() / "build" / "weights"
 
@@ -204,14 +206,15 @@ def _write(path: Path, text: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the named weights, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m tools.weights", description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(RECIPES)}; all of them by default")
-    names = parser.parse_args(argv).names or list(RECIPES)
-    unknown = [name for name in names if name not in RECIPES]
+    known = [*RECIPES, *MAKERS]
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}; all of them by default")
+    names = parser.parse_args(argv).names or known
+    unknown = [name for name in names if name not in known]
     if unknown:
-        print(f"There is no recipe for {unknown[0]!r}. Choose from: {', '.join(RECIPES)}.", file=sys.stderr)
+        print(f"There is no recipe for {unknown[0]!r}. Choose from: {', '.join(known)}.", file=sys.stderr)
         return 1
     for name in names:
-        path = make(name, RECIPES[name])
+        path = make(name, RECIPES[name]) if name in RECIPES else MAKERS[name]()
         print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
     write_checksums(weights_dir())
     return 0

@@ -1,0 +1,78 @@
+"""Weights of the variants and of their judge: who trains them, and what their cards say. `tools.weights` calls it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from course_utils.batching import batches
+from course_utils.checkpoints import save_checkpoint
+from course_utils.data import load
+from course_utils.files import atomic_path
+from course_utils.pretrained import weights_dir
+from course_utils.runtime import seed_everything
+from course_utils.variants.judge import Judge, judged
+
+DIGITS_LICENCE = (
+    "MNIST (LeCun, Cortes, Burges) is distributed for research and teaching, commonly under CC BY-SA 3.0; "
+    "scikit-learn's digits (Alpaydin, Kaynak) come under CC BY 4.0. No image is contained in the weights as such."
+)
+
+
+def digit_judge() -> Path:
+    """Train the judge on MNIST and, so that each counts, eight times over the bundled digits."""
+    generator = seed_everything(0)
+    real, bundled = load("mnist", choice="real"), load("mnist", choice="bundled")
+    images = torch.cat([real.images, bundled.images.repeat(8, 1, 1, 1)])
+    labels = torch.cat([real.labels, bundled.labels.repeat(8)])
+    judge = Judge()
+    _classify(judge, images, labels, epochs=6, generator=generator)
+    judge = judge.half().float().eval()
+    facts = {"data": "MNIST and scikit-learn's digits", "seed": 0, "epochs": 6, "licence": DIGITS_LICENCE}
+    facts["test_accuracy"] = {choice: _accuracy(judge, choice) for choice in ("real", "bundled")}
+    rows = {
+        "architecture": "two convolutions (32, 64), a layer of 64 features, ten logits; dropout ¼",
+        "test accuracy": "{real:.2%} on MNIST, {bundled:.2%} on the bundled digits".format(**facts["test_accuracy"]),
+        "limits": "It was shown digits only, so it is sure of many things that are none. For teaching, nothing else.",
+    }
+    return store(
+        judge, "Judges pictures of digits in lessons 07 to 11: its 64 features carry their distances.", facts, rows
+    )
+
+
+def _classify(judge: Judge, images: Tensor, labels: Tensor, *, epochs: int, generator: torch.Generator) -> None:
+    steps = epochs * -(-len(images) // 128)
+    adam = torch.optim.Adam(judge.parameters(), lr=2e-3)
+    rate = torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=2e-3, total_steps=steps)
+    with tqdm(total=steps, desc=judge.name, unit="step") as bar:
+        for _ in range(epochs):
+            for x, y in batches(images, 128, conditions=labels, generator=generator):
+                adam.zero_grad()
+                F.cross_entropy(judge(x), y).backward()
+                adam.step()
+                rate.step()
+                bar.update()
+
+
+def _accuracy(judge: Judge, choice: str) -> float:
+    test = load("mnist", "test", choice)
+    return round(float((judged(judge, test.images).digit == test.labels).double().mean()), 4)
+
+
+def store(model: nn.Module, purpose: str, facts: Mapping[str, Any], rows: Mapping[str, str]) -> Path:
+    """Write weights in half precision, their facts and their card; `model` has a name and arguments."""
+    path = save_checkpoint(weights_dir() / model.name, model, half=True, **facts)
+    recipe = f"`make weights NAMES={model.name}`, stored in half precision"
+    table = {"data": facts["data"], "licence note": facts["licence"], "recipe": recipe, "seed": facts["seed"], **rows}
+    table["size"] = f"{path.stat().st_size / 1e6:.1f} MB"
+    lines = "".join(f"| {name} | {value} |\n" for name, value in table.items())
+    with atomic_path(path.with_suffix(".md")) as scratch:
+        scratch.write_text(f"# {model.name}\n\n{purpose}\n\n| | |\n|---|---|\n{lines}", encoding="utf-8")
+    return path
+
+
+MAKERS: dict[str, Callable[[], Path]] = {Judge.name: digit_judge}
