@@ -5,7 +5,9 @@ import csv
 import os
 import shutil
 import zipfile
+from contextlib import redirect_stdout
 from html.parser import HTMLParser
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,10 @@ from nbgrader.api import Gradebook
 
 from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from course_utils.assignment.runs import seed_of
-from course_utils.checkpoints import save_checkpoint
+from course_utils.checkpoints import load_checkpoint, save_checkpoint
 from course_utils.models import build
 from grading import alike, book, handback, lms, report, run
-from grading.course import configuration
+from grading.course import CHECKOUT, configuration
 from grading.marking import MARKING, Result
 from tests.bank import Course, answers, grade_id
 from tools.normal_form import write
@@ -63,10 +65,9 @@ def marked(tmp_path_factory) -> tuple[Path, int, str, str]:
         patch.setenv("COURSE_DATA_DIR", str(root / "no-data"))
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
             patch.setenv(name, "http://127.0.0.1:9")
-        printed = []
-        patch.setattr("builtins.print", lambda *words, **options: printed.append(" ".join(words)))
-        status = run.main(["--root", str(root)])
-    return root, status, printed[0]
+        with redirect_stdout(StringIO()) as printed:
+            status = run.main(["--root", str(root)])
+    return root, status, printed.getvalue()
 
 
 def lines(text: str, start: str) -> list[str]:
@@ -221,6 +222,35 @@ def test_a_history_with_half_of_anothers_epochs_is_found(tmp_path):
     assert alike.same_runs(tmp_path)[0] == "Identical weights: copy/bce.safetensors, odd/bce.safetensors."
 
 
+LAYERS = {  # with hidden units -> those that read them
+    "encoder.hidden.1": ("encoder.mu", "encoder.logvar"),
+    "decoder.hidden.0": ("decoder.expand.0",),
+}
+
+
+def permuted(model):
+    """The same function: hidden units of encoder and decoder in another order, and their scale handed on."""
+    twin = copy.deepcopy(model)
+    state = twin.state_dict()
+    for inner, outers in LAYERS.items():
+        order = torch.randperm(len(state[f"{inner}.bias"]), generator=torch.Generator().manual_seed(0))
+        for name in (f"{inner}.weight", f"{inner}.bias"):
+            state[name] = 3 * state[name][order]
+        for outer in outers:
+            state[f"{outer}.weight"] = state[f"{outer}.weight"][:, order] / 3
+    twin.load_state_dict(state)
+    return twin
+
+
+def test_the_same_pictures_are_found_whatever_was_done_to_the_weights(tmp_path):
+    theirs, _ = load_checkpoint(CHECKOUT / "weights" / "mnist-20d.safetensors", build)
+    save_checkpoint(folder(tmp_path, "ada") / "runs" / "bce", permuted(theirs), half=True)
+    save_checkpoint(folder(tmp_path, "bob") / "runs" / "bce", started(1), half=True)
+    save_checkpoint(folder(tmp_path, "eve") / "runs" / "bce", started(2), half=True)
+    (told,) = alike.same_runs(tmp_path)
+    assert told.startswith("Nearly the same pictures") and "ada/bce.safetensors, the course/mnist-20d" in told
+
+
 def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch, tmp_path, capsys):
     asked = []
 
@@ -349,8 +379,8 @@ def test_an_export_holds_everybody_with_marks_and_names_the_others(marked, ada, 
     assert "cut" in capsys.readouterr().err
     with (root / "export" / "canvas" / "grades.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
-    assert [row["SIS Login ID"] for row in table] == ["ada"]
-    assert float(table[0]["Assignment 4"]) == CODE_POINTS + BCE_POINTS + MSE_POINTS - 2
+    assert [row["SIS Login ID"] for row in table] == ["ada", "copied", "renamed"]
+    assert float(table[0]["Assignment 4"]) == CODE_POINTS + BCE_POINTS + MSE_POINTS - 1
     with zipfile.ZipFile(root / "export" / "canvas" / "feedback.zip") as zipped:
-        assert zipped.namelist() == ["ada_assignment4.html"]
+        assert zipped.namelist() == [f"{name}_assignment4.html" for name in ("ada", "copied", "renamed")]
         assert zipped.read("ada_assignment4.html").decode() == ada
