@@ -55,7 +55,7 @@ def _blob(data: bytes, blobs: Blobs) -> int:
 
 def _tensor(value: Tensor, blobs: Blobs, depth: int) -> Json:
     name = str(value.dtype).removeprefix("torch.")
-    if name not in DTYPES or value.layout != torch.strided:
+    if name not in DTYPES or value.layout != torch.strided or value.is_meta:
         return {"is": "foreign", "type": type(value).__name__}
     dense = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
     data = dense.reshape(-1).view(torch.uint8).numpy().tobytes() if dense.numel() else b""
