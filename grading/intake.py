@@ -44,8 +44,11 @@ def take(folder: Path, release: NotebookNode, target: Path) -> Taken:
         notebook, remarks = _notebook(place_of, target)
         remarks += _runs(place_of, target)
         _copied(place_of, TIMESTAMP, target / TIMESTAMP, 100)
-    placed = rebuilt(notebook, release)
-    nbformat.write(placed.notebook, target / NOTEBOOK)
+    try:
+        placed = rebuilt(notebook, release)
+        nbformat.write(placed.notebook, target / NOTEBOOK)
+    except (nbformat.ValidationError, AttributeError, KeyError, RecursionError, TypeError) as error:
+        raise Refused(f"The notebook is damaged ({type(error).__name__}). {FRESH}") from error
     return Taken(placed.notebook, [*remarks, *placed.remarks])
 
 
@@ -61,7 +64,7 @@ def rebuilt(content: Json, release: NotebookNode) -> Placed:
 
 def _plain(cell: Json) -> Json:
     """Of a cell, what may come in: its type, its text, the id by which the release knows it, and pictures in text."""
-    kind = cell["cell_type"] if cell["cell_type"] in ("code", "markdown", "raw") else "raw"
+    kind = "code" if cell["cell_type"] == "code" else "markdown"
     name = cell["metadata"].get("nbgrader", {}).get("grade_id")
     source = cell["source"].replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode()
     plain = {"cell_type": kind, "source": source, "name": name if isinstance(name, str) else ""}
@@ -72,8 +75,9 @@ def _pictures(attached: object) -> dict[str, dict[str, str]]:
     """Pictures that were pasted into a text."""
     found = {}
     for name, kinds in attached.items() if isinstance(attached, dict) else ():
-        shown = {kind: text for kind in PICTURES if isinstance(text := dict(kinds).get(kind), str)}
-        found |= {str(name): shown} if shown else {}
+        if isinstance(kinds, dict):
+            shown = {kind: kinds[kind] for kind in PICTURES if isinstance(kinds.get(kind), str)}
+            found |= {name: shown} if shown else {}
     return found
 
 

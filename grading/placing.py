@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 from nbgrader.utils import is_solution
 
-NEW = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
+NEW = {"code": new_code_cell, "markdown": new_markdown_cell}
+TAG = re.compile(r"<(?=[A-Za-z/!?])")  # the begin of what a page would take for HTML
+NO_TAG = "<\u200b"  # looks the same
 ELSEWHERE = "# (this cell was not handed in; its function stands in another one)"
 TEXT_STUB = "Your answer here."
 
@@ -100,20 +102,20 @@ def _is_own(k: int, cell: Cell, name: str, given: dict[str, NotebookNode], chose
 
 
 def _fresh(cell: Cell, name: str) -> NotebookNode:
-    made = NEW[cell["cell_type"]](cell["source"], id=name)
-    return _with_pictures(made, cell)
+    return _with_text(NEW[cell["cell_type"]](id=name), cell)
 
 
 def _fill(released: NotebookNode, cell: Cell | None, whole: str) -> None:
     """Put an answer into its cell; where that was lost and its function stands elsewhere, nothing."""
     if cell is not None:
-        released.source = cell["source"]
-        _with_pictures(released, cell)
+        _with_text(released, cell)
     elif released.cell_type == "code" and _defines(whole, _name(released)):
         released.source = ELSEWHERE
 
 
-def _with_pictures(made: NotebookNode, cell: Cell) -> NotebookNode:
+def _with_text(made: NotebookNode, cell: Cell) -> NotebookNode:
+    """That cell with a student's text, in which nothing is HTML, and its pictures."""
+    made.source = cell["source"] if made.cell_type == "code" else TAG.sub(NO_TAG, cell["source"])
     if made.cell_type == "markdown" and cell.get("attachments"):
         made.attachments = cell["attachments"]
     return made

@@ -20,9 +20,19 @@ from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from grading.course import CHECKOUT, configuration
 from grading.release import generate
 from grading.run import mark
+from grading.sandbox import NoSandbox, require
 from tools.normal_form import read, write
 
 BUNDLED = partial(patch.dict, os.environ, COURSE_DATA="bundled", OMP_NUM_THREADS=str(torch.get_num_threads()))
+
+
+def sandboxed() -> bool:
+    """Whether a student's code can be confined on this machine."""
+    try:
+        require()
+    except NoSandbox:
+        return False
+    return True
 
 
 def grade_id(cell: NotebookNode) -> str:
@@ -93,8 +103,8 @@ class Course:
         if edit is not None:
             edit(folder)
         with BUNDLED():
-            self.failed = mark(self.root, [student])
-        assert not self.failed, self.failed
+            failed = mark(self.root, [student], confined=sandboxed())
+        assert not failed, failed
         marks = self._marks(student)
         for part in ("submitted", "autograded", "marking"):
             shutil.rmtree(self.root / part / student)

@@ -14,8 +14,7 @@ from nbgrader.utils import determine_grade
 from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from grading import guest, student
 from grading.marking import MARKING, SOURCE, marked, result_of
-from grading.sandbox import NoSandbox, require
-from tests.bank import BUNDLED, Course, answers, grade_id
+from tests.bank import BUNDLED, Course, answers, grade_id, sandboxed
 from tests.bank_cases import HOSTILE, KILLERS, ODD, dealt_cases
 from tools.normal_form import read, write
 
@@ -24,14 +23,6 @@ ALL = os.environ.get("COURSE_BANK") == "all"
 FAST = (0, 3, len(GROUPS) - 1)  # of the groups: what lies, what looks around, and what kills
 SOURCES = {grade_id(cell): cell for cell in read(SOURCE).cells if grade_id(cell).startswith("test-")}
 WITHOUT_RUNS = {name for name in SOURCES if name.startswith("test-run") or name == "test-comparison"}
-
-
-def sandboxed() -> bool:
-    try:
-        require()
-    except NoSandbox:
-        return False
-    return True
 
 
 pytestmark = pytest.mark.skipif(not sandboxed(), reason="bubblewrap does not work here")

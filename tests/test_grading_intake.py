@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 
 from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from grading.course import CHECKOUT
@@ -136,6 +136,19 @@ def test_own_cells_stay_where_they_were_without_their_metadata(tmp_path):
     assert (made.cells[place].source, dict(made.cells[place].metadata)) == (own.source, {})
 
 
+def test_text_is_no_html_and_keeps_its_pictures(tmp_path):
+    notebook = solved()
+    blur = notebook.cells[at(notebook, "blur")]
+    blur.source = "$a<1$ <script>alert(1)</script> <img src=x onerror=alert(1)> ![seen](attachment:seen.png)"
+    blur["attachments"] = {"seen.png": {"image/png": "AAAA", "text/html": "<script>"}, "bad": {"text/html": "x"}}
+    notebook.cells.append(new_raw_cell("<script>alert(2)</script>"))
+    made = taken(handed_in(tmp_path / "in", notebook), tmp_path).notebook
+    text = made.cells[at(made, "blur")]
+    assert "$a<1$" in text.source and "alert(1)" in text.source
+    assert text.attachments == {"seen.png": {"image/png": "AAAA"}}
+    assert not any("<script" in cell.source or "<img" in cell.source for cell in made.cells)
+
+
 def test_a_copied_cell_that_became_a_helper_is_kept_beside_the_answer(tmp_path):
     notebook = solved()
     double("kl-per-image")(notebook)
@@ -175,6 +188,9 @@ def test_latin_1_costs_no_answer(tmp_path):
     assert sources(taken(tmp_path / "in", tmp_path).notebook)["kl-per-image"].endswith("# für später")
 
 
+WITHOUT_A_KIND = {"nbformat": 4, "metadata": {}, "cells": [{"cell_type": 7, "metadata": {}, "source": ""}]}
+
+
 def fifo(path):
     os.mkfifo(path)
 
@@ -189,6 +205,7 @@ REFUSED = {
     "no notebook": (lambda path: path.write_text("[]"), "is no notebook of format 4"),
     "too large": (lambda path: path.write_bytes(b" " * 26 * 10**6), "has 26 MB; .* Clear Outputs"),
     "a linked neighbour": (lambda path: os.link(path.parent / "other", path), "is a link to another file"),
+    "a cell of no kind": (lambda path: path.write_text(json.dumps(WITHOUT_A_KIND)), "its list of cells is missing"),
     "nothing": (lambda path: None, "There are no notebook and none is called"),
 }
 

@@ -18,8 +18,8 @@ from grading import run
 from grading.course import CHECKOUT, configuration
 from grading.intake import take
 from grading.marking import MARKING, RELEASED, RESULT, Result, fingerprint, result_of
-from tests.bank import Course, answers
-from tests.test_grading_bank import ALL, hand_in, sandboxed
+from tests.bank import Course, answers, sandboxed
+from tests.test_grading_bank import ALL, hand_in
 from tools.normal_form import read
 
 STUDENTS = ("ann", "bob", "cy")

@@ -15,8 +15,8 @@ from grading.marking import RELEASED, SOURCE
 from grading.plain import HEAD, NotPlain, frame, pack, parse_frame, unpack
 from grading.sandbox import NoSandbox, Place, require
 from grading.student import Student
-from tests.bank import BUNDLED
-from tests.test_grading_bank import hand_in, sandboxed
+from tests.bank import BUNDLED, sandboxed
+from tests.test_grading_bank import hand_in
 from tools.normal_form import read
 
 LOOKS = """
