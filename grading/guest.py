@@ -17,6 +17,7 @@ from typing import IO, Any
 
 OUTSIDE_UID = "GUEST_UID"  # to become, where the sandbox was started by root
 PROCESSES = "GUEST_PROCESSES"
+OWNER = "GUEST_OF"  # the process that marks, by its number
 FONTS = "GUEST_FONTS"  # Matplotlib's list of fonts, which takes seconds to make
 MIB = 2**20
 MEMORY, CPU_SECONDS, FILE_SIZE, OPEN_FILES = 6144 * MIB, 900, 64 * MIB, 512

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -19,8 +18,8 @@ from course_utils.files import atomic_path
 from grading.course import CHECKOUT
 from grading.intake import Refused, take
 from grading.judge import judged
-from grading.sandbox import Place
-from grading.student import Gone, Student
+from grading.standby import session
+from grading.student import Gone
 from tools.normal_form import read
 
 MARKING, RESULT, BOOKED = "marking", "result.json", "booked.json"
@@ -40,8 +39,11 @@ class Result(NamedTuple):
     seconds: float
 
 
-def marked(root: Path, student: str, confined: bool) -> Result:
-    """Mark a submission, unless that has been done with the same files; what came of it is kept."""
+def marked(root: Path, student: str, confined: bool, more: bool = False) -> Result:
+    """Mark a submission, unless that has been done with the same files; what came of it is kept.
+
+    With `more` to be marked, the next student's session starts meanwhile.
+    """
     place = root / MARKING / student
     key = fingerprint(root, student, confined)
     kept = result_of(root, student)
@@ -51,7 +53,7 @@ def marked(root: Path, student: str, confined: bool) -> Result:
     shutil.rmtree(place / "taken", ignore_errors=True)
     refused, remarks, outputs = "", [], {}
     try:
-        remarks, outputs = _mark(root / "submitted" / student / ASSIGNMENT, place / "taken", confined)
+        remarks, outputs = _mark(root / "submitted" / student / ASSIGNMENT, place / "taken", confined, more)
     except (Refused, Gone) as error:
         refused = str(error)
     result = Result(key, refused, remarks, outputs, confined, round(time.monotonic() - began, 1))
@@ -60,16 +62,11 @@ def marked(root: Path, student: str, confined: bool) -> Result:
     return result
 
 
-def _mark(folder: Path, taken: Path, confined: bool) -> tuple[list[str], dict[str, list]]:
+def _mark(folder: Path, taken: Path, confined: bool, more: bool) -> tuple[list[str], dict[str, list]]:
     release, source = _notebooks()
     notebook, remarks = take(folder, release, taken)
-    with tempfile.TemporaryDirectory() as scratch:
-        own = Path(scratch)
-        (own / "tmp").mkdir()
-        if not confined:
-            shutil.copytree(taken / "runs", own / "runs")
-        with Student(Place(taken / "runs", confined, own)) as student:
-            return remarks, judged(notebook, source, student, taken)
+    with session(taken / "runs", confined, more) as student:
+        return remarks, judged(notebook, source, student, taken)
 
 
 @cache

@@ -10,13 +10,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from grading.course import CHECKOUT
-from grading.guest import FONTS, OUTSIDE_UID, PROCESSES
+from grading.guest import FONTS, OUTSIDE_UID, OWNER, PROCESSES
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives")
 COURSE = ("course_utils", "weights", "assignments")  # what of the checkout a student has, too
@@ -70,7 +70,7 @@ def start(place: Place) -> subprocess.Popen:
     command = [*_wrapped(place), sys.executable, *SERVE] if place.confined else [sys.executable, *SERVE]
     return subprocess.Popen(
         command,
-        env=_environment(place),
+        env=environment(place),
         cwd="/" if place.confined else place.folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -105,7 +105,7 @@ def _namespaces() -> list[str]:
     """All of them; root needs none for users, but the right to become another user inside."""
     apart = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     as_root = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    return [*apart, *(as_root if os.geteuid() == 0 else ["--unshare-user"])]
+    return [*apart, *(as_root if os.geteuid() == 0 else ["--unshare-user", "--cap-drop", "ALL"])]
 
 
 def _readable() -> Iterator[Path]:
@@ -153,7 +153,8 @@ def _fonts() -> Path:
     return folder
 
 
-def _environment(place: Place) -> Mapping[str, str]:
+def environment(place: Place) -> dict[str, str]:
+    """The variables that are set in a session, and no others."""
     home = "/hand-in" if place.confined else str(place.folder)
     temporary = "/tmp" if place.confined else str(place.folder / "tmp")
     parts = ("/marker", "/course") if place.confined else (str(CHECKOUT),)
@@ -162,7 +163,7 @@ def _environment(place: Place) -> Mapping[str, str]:
         **{"PYTHONPATH": os.pathsep.join(parts), "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         **{"NBGRADER_EXECUTION": "autograde", "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
         **{"MPLCONFIGDIR": f"{temporary}/matplotlib", "IPYTHONDIR": f"{temporary}/ipython", "OMP_NUM_THREADS": "1"},
-        **{FONTS: "/marker/fonts" if place.confined else str(_fonts())},
+        **{OWNER: str(os.getpid()), FONTS: "/marker/fonts" if place.confined else str(_fonts())},
     }
     if _data():
         own["COURSE_DATA_DIR"] = "/course/data" if place.confined else str(_data()[0])

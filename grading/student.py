@@ -29,17 +29,26 @@ class Student:
 
     def __init__(self, place: Place, seconds: float = ALL_SECONDS) -> None:
         self.place = place
-        self.deadline = time.monotonic() + seconds
+        self.seconds, self.deadline = seconds, time.monotonic() + seconds
         self.process: subprocess.Popen | None = None
+        self.ready = False
         self.done: list[str] = []  # cells that ran to their end, for a session that has to start afresh
         self.starts, self.deaths = 0, Counter()
 
     def __enter__(self) -> "Student":
+        self.deadline = time.monotonic() + self.seconds
         self._started()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.end()
+
+    def begin(self) -> None:
+        """Start the session and do not wait for it.  Gone if that was done too often."""
+        if self.starts >= MAX_STARTS:
+            raise Gone("comes after too many restarts of the notebook")
+        self.starts += 1
+        self.process = start(self.place)
 
     def end(self) -> None:
         """End the session and everything in it."""
@@ -50,7 +59,7 @@ class Student:
                 with suppress(OSError):
                     stream.close()
             self.process.wait()
-        self.process = None
+        self.process, self.ready = None, False
 
     def cell(self, source: str) -> dict[str, Any]:
         """Run a cell.  Gone if it does not come to an end; it is then left out."""
@@ -81,16 +90,15 @@ class Student:
 
     def _started(self) -> None:
         """A session in which all cells so far have run.  Gone if it was started too often."""
-        while self.process is None:
-            if self.starts >= MAX_STARTS:
-                raise Gone("comes after too many restarts of the notebook")
-            self.starts += 1
-            self.process = start(self.place)
+        while not self.ready:
+            if self.process is None:
+                self.begin()
             try:
                 self._exchange(b"", START_SECONDS)
             except (Gone, NotPlain) as error:
                 self.end()
                 raise Gone(f"could not be asked for: the notebook's process did not start ({error})") from error
+            self.ready = True
             self._replay()
 
     def _replay(self) -> None:

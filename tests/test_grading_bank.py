@@ -68,7 +68,7 @@ def left_behind() -> list[str]:
             words = (folder / "environ").read_bytes()
         except OSError:
             continue
-        if f"{guest.FONTS}=".encode() in words and (folder / "cmdline").read_bytes():
+        if f"{guest.OWNER}={os.getpid()}\0".encode() in words and (folder / "cmdline").read_bytes():
             found.append(folder.name)
     return found
 
