@@ -7,10 +7,11 @@ It shares its process with the student's code, so nothing that it says is believ
 import os
 import re
 import shutil
+import signal
 import sys
 import warnings
-from collections.abc import Callable
-from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from typing import IO, Any
@@ -103,7 +104,7 @@ class Guest:
         """Run a cell: what it printed and showed, and the error if there was one."""
         self.shown.clear()
         printed = _Limited()
-        with redirect_stdout(printed), redirect_stderr(_Limited()):
+        with redirect_stdout(printed), redirect_stderr(_Limited()), _limited(request):
             result = self.shell.run_cell(request["source"], store_history=True)
         error = result.error_before_exec or result.error_in_exec
         shown = [data for data in map(_plain_data, self.shown) if data]
@@ -119,7 +120,7 @@ class Guest:
         printed, back = _Limited(), []
         with redirect_stdout(printed), redirect_stderr(_Limited()), warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            answer = self._called(request["name"], arguments, named, back)
+            answer = self._called(request, arguments, named, back)
         answer["changed"] = []
         for k, value in enumerate(given):
             if _bytes_of(value) != before[k]:
@@ -127,17 +128,37 @@ class Guest:
         told = [str(warning.message)[:300] for warning in warned[:5]]
         return answer | {"printed": printed.text(), "warned": told}, back
 
-    def _called(self, name: str, arguments: list, named: dict, back: list[bytes]) -> dict[str, Any]:
+    def _called(self, request: dict, arguments: list, named: dict, back: list[bytes]) -> dict[str, Any]:
         from grading.plain import pack
 
+        name = request["name"]
         try:
-            with chdir(self.home):
+            with chdir(self.home), _limited(request):
                 return {"value": pack(self.names[name](*arguments, **named), back)}
         except KeyError as error:
             missing = error.args == (name,) and name not in self.names
             return _raised(name, NameError(f"name {name!r} is not defined") if missing else error)
         except BaseException as error:
             return _raised(name, error)
+
+
+class Stopped(BaseException):
+    """What is raised in a cell or call that takes too long; one that does not heed it is ended from outside."""
+
+
+@contextmanager
+def _limited(request: dict[str, Any]) -> Iterator[None]:
+    seconds = int(request.get("seconds", 0))
+
+    def stop(number: int, frame: Any) -> None:
+        raise Stopped(f"it took longer than {seconds} s; look for a loop that does not end")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
 
 
 def _bytes_of(value: Any) -> list[bytes]:

@@ -16,6 +16,7 @@ from grading.plain import HEAD, Blobs, Json, NotPlain, frame, parse_frame
 from grading.sandbox import Place, start
 
 START_SECONDS, CELL_SECONDS, CALL_SECONDS, ALL_SECONDS = 180, 60, 30, 900
+SHARE = 0.8  # of that time, after which the session itself stops what it does
 MAX_REPLY = 2**26
 MAX_STARTS, MAX_DEATHS = 12, 2  # of a session; of one function, after which it is not called again
 
@@ -63,7 +64,7 @@ class Student:
 
     def cell(self, source: str) -> dict[str, Any]:
         """Run a cell.  Gone if it does not come to an end; it is then left out."""
-        answer, _ = self._ask({"do": "cell", "source": source}, [], CELL_SECONDS)
+        answer, _ = self._ask({"do": "cell", "source": source, "seconds": SHARE * CELL_SECONDS}, [], CELL_SECONDS)
         self.done.append(source)
         return answer
 
@@ -72,10 +73,13 @@ class Student:
         if self.deaths[name] >= MAX_DEATHS:
             raise Gone("was stopped before and is not called again")
         try:
-            return self._ask({"do": "call", "name": name} | request, blobs, CALL_SECONDS)
+            asked = {"do": "call", "name": name, "seconds": SHARE * CALL_SECONDS} | request
+            answer, back = self._ask(asked, blobs, CALL_SECONDS)
         except Gone:
             self.deaths[name] += 1
             raise
+        self.deaths[name] += "raised" in answer and answer["raised"][:1] == ["Stopped"]
+        return answer, back
 
     def _ask(self, request: Json, blobs: Blobs, seconds: float) -> tuple[dict[str, Any], Blobs]:
         self._started()
@@ -105,7 +109,8 @@ class Student:
         """Run the cells so far once more; one that does not end this time is left out from now on."""
         for k, source in enumerate(self.done):
             try:
-                self._exchange(frame({"do": "cell", "source": source}, []), CELL_SECONDS)
+                request = {"do": "cell", "source": source, "seconds": SHARE * CELL_SECONDS}
+                self._exchange(frame(request, []), CELL_SECONDS)
             except (Gone, NotPlain):
                 self.end()
                 del self.done[k]
