@@ -123,14 +123,6 @@ LYING_SIZE = """
     grading.plain.frame = lambda *a: grading.plain.HEAD.pack(2**60, 2**60)
     return 7e7
 """
-HOOKS = """
-    ip = get_ipython()
-    ip.displayhook = ip.display_pub = None
-    ip.events.register("pre_run_cell", lambda *a: None)
-    ip.set_custom_exc((Exception,), lambda *a, **k: None)
-    return 7e7
-"""
-BUILTINS = "\n    import builtins\n    builtins.abs = builtins.len = builtins.type = lambda *a: 0\n    return 7e7\n"
 RAISES = """
     class Passed(Exception):
         def __str__(self): raise RuntimeError("no")
@@ -202,8 +194,8 @@ HOSTILE = {  # name -> the body of a function that does not answer the question
     **{"patched checks": EXERCISES, "patched questions": QUESTIONS, "looks up the stack": FRAMES},
     **{"looks through the memory": GARBAGE, "reads the solution": SOLUTION, "looks for neighbours": NEIGHBOURS},
     **{"writes into the course": WRITES, "the network": NETWORK, "forged frames": FORGED, "closed streams": STREAMS},
-    **{"a packer that lies": PACKER, "a frame without end": LYING_SIZE, "IPython's hooks": HOOKS},
-    **{"other builtins": BUILTINS, "an error that cannot be shown": RAISES, "an error with a script": RAISES_CHECK},
+    **{"a packer that lies": PACKER, "a frame without end": LYING_SIZE},
+    **{"an error that cannot be shown": RAISES, "an error with a script": RAISES_CHECK},
     **{"an endless tensor": SHAPES, "a deep list": DEEP, "a dictionary in itself": CIRCLE, "a sparse tensor": SPARSE},
     **{"a tensor without memory": META, "an array of objects": OBJECTS, "a forged named tuple": NAMED},
     **{"a text": TEXT, "nothing": NOTHING, "no number": NUMBERS, "sixty megabytes of text": PRINTS},
@@ -272,7 +264,7 @@ def odd(name: str) -> Case:
     question, old, new = ODD[name]
     assert old in answers()[question], (name, answers()[question])
     source = answers()[question].replace(old, new, 1)
-    return Case(name, question, source.replace("}", "})", 1) if "OrderedDict" in source else source, {})
+    return Case(name, question, "})".join(source.rsplit("}", 1)) if "OrderedDict" in source else source, {})
 
 
 def dealt_cases() -> list[list[Case]]:

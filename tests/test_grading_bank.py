@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 import logging
 import os
 import time
@@ -102,7 +103,7 @@ def copy_of(output: dict):
 
 
 def said(course: Course, name: str) -> str:
-    return str(result_of(course.root, name).outputs)
+    return json.dumps(result_of(course.root, name).outputs)
 
 
 def test_the_bank_is_as_large_as_it_says():
@@ -126,7 +127,7 @@ def test_each_answer_gets_what_it_should_and_costs_no_other(course, monkeypatch,
     expected = {test: points for case in group for test, points in case.lost.items()}
     assert lost(course, name) == expected, {case.question: case.name for case in group}
     text = said(course, name)
-    assert "\\x1b" not in text and "text/html" not in text and len(text) < 2_000_000
+    assert "\\u001b" not in text and "text/html" not in text and len(text) < 2_000_000
 
 
 UNPAID = {  # cells in front of everything, in a notebook without answers
@@ -153,6 +154,12 @@ everything = Everything()
 import builtins
 builtins.Unanswered = everything
 """,
+    "hooks of the session": """
+ip = get_ipython()
+ip.displayhook = ip.display_pub = None
+ip.set_custom_exc((Exception,), lambda *a, **k: None)
+""",
+    "builtins": "import builtins\nbuiltins.abs = builtins.len = builtins.type = lambda *a: 0",
     "tags": "",
 }
 
