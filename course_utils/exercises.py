@@ -12,10 +12,12 @@ import numpy as np
 
 RIGHT = "Right."
 UNANSWERED = "Not answered yet: replace the placeholder in the cell above, run it, then run this cell again."
+CELLS_MODULE = "__main__"  # where the code of a notebook's cells runs
 CURES = {  # for exceptions: part of the message, and what helps
     "must be Tensor, not": "torch's functions take tensors: wrap a number in torch.tensor(...), or use math's.",
     "only one element tensors": "math's functions take one number: use torch's for tensors.",
     "that requires grad": "Stay with torch's functions, which keep track of gradients.",
+    "not positive-definite": "torch.cov wants the variables in rows: transpose the codes.",
 }
 
 
@@ -67,15 +69,21 @@ def examine(
 
 def raised(error: Exception, function: Callable[..., Any] | None = None) -> str:
     """What an answer raised, at which line of the notebook's cell that holds `function`, and a cure if one is known."""
-    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    cells = [(f.f_code.co_filename, line) for f, line in frames if f.f_globals.get("__name__") == "__main__"]
     own = getattr(getattr(function, "__code__", None), "co_filename", None)
-    file, number = ([at for at in cells if at[0] == own] or cells or [("", 0)])[-1]
-    code = linecache.getline(file, number).strip()
+    _, number, code = reached(error, own) or ("", 0, "")
     place = f", line {number}{f': `{code}`,' if code else ','}" if number else ""
     message = (str(error).strip().split("\n")[0] or "without a message").rstrip(".")
     cure = next((f" {cure}" for part, cure in CURES.items() if part in message), "")
     return f"your answer{place} raises {type(error).__name__}: {message}.{cure}"
+
+
+def reached(error: Exception, file: str | None = None) -> tuple[str, int, str] | None:
+    """Where in a notebook's cells (best in `file`) an exception was last: function, line number, line."""
+    frames = [at for at in traceback.walk_tb(error.__traceback__) if at[0].f_globals.get("__name__") == CELLS_MODULE]
+    if not frames:
+        return None
+    frame, number = ([at for at in frames if at[0].f_code.co_filename == file] or frames)[-1]
+    return frame.f_code.co_name, number, linecache.getline(frame.f_code.co_filename, number).strip()
 
 
 def _compared(

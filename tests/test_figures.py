@@ -14,7 +14,8 @@ from course_utils import plotting
 from tools.page import html
 
 ROOT = Path(__file__).parents[1]
-HELD = ("01", "02", "03", "04", "06")  # lessons whose every figure is held to this, by number: add yours once it is
+# lessons whose every figure is held to this, by number: add yours once it is
+HELD = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
 LESSONS = [path for number in HELD for path in (ROOT / "notebooks").glob(f"{number}_*.ipynb")]
 each_held_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEANl9ngAAAAABJRU5ErkJggg=="
@@ -123,3 +124,99 @@ def test_lessons_show_figures_one_way_and_in_readable_text(path):
         if cell.cell_type == "code":
             assert "plt.show(" not in cell.source, f"{cell.id}: use course_utils.plotting.show"
             assert small_text(cell.source) == [], cell.id
+
+
+# Titles
+
+
+NAME = "title-is-a-name"  # the tag of a cell whose constant titles name what is shown and claim nothing
+MOST_WORDS_OF_A_NAME = 18
+
+
+def constant(node: ast.expr, assigned: dict[str, ast.expr]) -> str | None:
+    """The text of a title that is the same in every run; None where it is built from something."""
+    if isinstance(node, ast.Name):
+        node = assigned.get(node.id, node)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value else None
+
+
+def titles_at(sources: list[str]) -> dict[str, int]:
+    """Functions that take a title, by name: the place of the title among their arguments."""
+    places = {"set_title": 0, "suptitle": 0}
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef) and "title" in [arg.arg for arg in node.args.args]:
+                places[node.name] = [arg.arg for arg in node.args.args].index("title")
+    return places
+
+
+def constant_titles(source: str, places: dict[str, int]) -> list[str]:
+    """What a cell's source writes above its figures without looking at the results."""
+    tree = ast.parse(source)
+    assigned = {
+        target.id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    given = []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        given += call.args[places[name] :][:1] if name in places else []
+        given += [keyword.value for keyword in call.keywords if keyword.arg == "title"]
+    return [text for text in (constant(node, assigned) for node in given) if text]
+
+
+def unfounded_titles(nb) -> list[str]:
+    """Constant titles whose cell neither asserts anything nor says by its tag that they are mere names."""
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    places = titles_at([cell.source for cell in code])
+    found = []
+    for cell in code:
+        titles = constant_titles(cell.source, places)
+        if NAME in cell.metadata.get("tags", []):
+            found += [f"{cell.id}: the tag {NAME} without such a title"] * (not titles)
+            found += [f"{cell.id}: too long for a name: {title}" for title in titles if too_long(title)]
+        elif not re.search(r"^\s*assert ", cell.source, re.MULTILINE):
+            found += [f"{cell.id}: {title}" for title in titles]
+    return found
+
+
+def too_long(name: str) -> bool:
+    return len(name.split()) > MOST_WORDS_OF_A_NAME
+
+
+DRAW = "def draw(rows, title):\n    image_rows(ax, rows, title=title)"
+
+
+@pytest.mark.parametrize(
+    ("source", "tags", "found"),
+    [
+        ("ax.set_title('It falls')", [], ["a-figure: It falls"]),
+        ("fig.suptitle('It falls')", [], ["a-figure: It falls"]),
+        ("ax.set(title='It falls')", [], ["a-figure: It falls"]),
+        ("title = 'It falls'\nplot(ax, title=title)", [], ["a-figure: It falls"]),
+        ("draw(rows, 'It falls')", [], ["a-figure: It falls"]),
+        ("x = 'assert '\nax.set_title('It falls')", [], ["a-figure: It falls"]),
+        ("assert last < first\nax.set_title('It falls')", [], []),
+        ("if settled:\n    assert last < first\nax.set_title('It falls')", [], []),
+        ("ax.set_title(f'It falls by {fall}')", [], []),
+        ("for name in names:\n    ax.set_title(name)", [], []),
+        ("ax.set_title('Test loss')", [NAME], []),
+        ("ax.set_title(f'{fall}')", [NAME], [f"a-figure: the tag {NAME} without such a title"]),
+        ("ax.set_title('a ' * 19)", [], []),
+        (f"ax.set_title({'a ' * 19!r})", [NAME], [f"a-figure: too long for a name: {'a ' * 19}"]),
+    ],
+)
+def test_a_title_is_computed_asserted_or_a_name(source, tags, found):
+    cells = [new_code_cell(DRAW, id="helper"), new_code_cell(source, id="a-figure", metadata={"tags": tags})]
+    assert unfounded_titles(new_notebook(cells=cells)) == found
+
+
+@each_held_lesson
+def test_no_title_of_a_lesson_claims_what_the_run_may_deny(path):
+    found = unfounded_titles(nbformat.read(path, as_version=4))
+    assert not found, "\n".join(
+        ["assert the finding in the cell, build the title from the result, or tag a name:", *found]
+    )

@@ -97,7 +97,7 @@ ONLY_AN_AUTHOR: dict[str, Callable[[NotebookNode], None]] = {
     "count 5, not 1": lambda nb: nb.cells[1].update(execution_count=5),
     "print-two is empty": lambda nb: nb.cells[1].update(source="", execution_count=None, outputs=[]),
     "ends in ValueError": lambda nb: nb.cells[1].outputs.append(new_error()),
-    "of at most 460": lambda nb: nb.cells[0].update(source="x" * 460_000),
+    "of at most 400": lambda nb: nb.cells[0].update(source="x" * 400_000),
     "not a valid notebook": lambda nb: nb.cells[1].update(execution_count="one"),
     "median code cell": lambda nb: add_code(nb, "1\n" * 6, "1\n" * 6, "1\n" * 6),
     "more than a tenth": lambda nb: add_code(nb, "1\n" * 16),

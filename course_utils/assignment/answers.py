@@ -3,8 +3,6 @@
 An exception of this module shows itself in a notebook as that sentence, without the page of traceback.
 """
 
-import linecache
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, suppress
@@ -12,12 +10,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from course_utils.exercises import feedback
+from course_utils.exercises import feedback, reached
 
 RIGHT = "Right."
 PASSED = "Passed."
 HOME = Path.cwd()  # the notebook's folder: its first cell imports this module
-CELLS_MODULE = "__main__"  # where the code of a notebook's cells runs
 MAX_LINE = 60  # of a student's code in a message
 
 
@@ -134,11 +131,10 @@ def at_home() -> Iterator[None]:
 
 def place(name: str, error: Exception) -> str:
     """(line 8: code) of the student's cell, or nothing where no cell was reached."""
-    frames = [at for at in traceback.walk_tb(error.__traceback__) if at[0].f_globals.get("__name__") == CELLS_MODULE]
-    if not frames:
+    at = reached(error)
+    if at is None:
         return ""
-    (frame, line), function = frames[-1], frames[-1][0].f_code.co_name
-    code = linecache.getline(frame.f_code.co_filename, line).strip()
+    function, line, code = at
     shown = f"{code[:MAX_LINE]}…" if len(code) > MAX_LINE else code
     within = "" if function in (name.split(",")[0].split(" ")[0], "<lambda>") else f", in {function}"
     return f" (line {line}{within}{': ' if shown else ''}{shown})"

@@ -58,7 +58,9 @@ WRONG = [
     Wrong("try-active", active("return int((mu.var(dim=0) <= threshold).sum())"), "You counted the idle dimensions"),
     Wrong("try-active", active("return int((mu.var(dim=0) > 0.01).sum())"), "the same whatever `threshold` may be"),
     Wrong("try-active", active("return float((mu.var(dim=0) > threshold).float().mean())"), "a constant times"),
-    Wrong("try-active", active("return mu.shape[1]"), "how many dimensions there are"),
+    Wrong("try-active", active("return mu.shape[1]"), "how many dimensions there"),
+    Wrong("try-active", active("return int((mu.abs().mean(dim=0) > threshold).sum())"), "how many dimensions there"),
+    Wrong("try-active", active("return int(mu.var() > threshold)"), "one variance for all"),
     Wrong("try-active", active("return mu.var(dim=0) > threshold"), r"expected shape \(\), got", specific=False),
     # a Gaussian for the codes
     Wrong("try-autoencoder", table(f"{FACTOR} * ((len(codes) - 1) / len(codes)) ** 0.5"), "Divide by n − 1"),
