@@ -21,7 +21,7 @@ from tools.normal_form import read, write
 
 GROUPS = dealt_cases()
 ALL = os.environ.get("COURSE_BANK") == "all"
-FAST = (0, 3, len(GROUPS) - 1)  # of the groups: what lies, what looks around, and what kills
+FAST = (0, len(GROUPS) - 1)  # of the groups: what looks around, and what kills
 SOURCES = {grade_id(cell): cell for cell in read(SOURCE).cells if grade_id(cell).startswith("test-")}
 WITHOUT_RUNS = {name for name in SOURCES if name.startswith("test-run") or name == "test-comparison"}
 
@@ -164,7 +164,7 @@ ip.set_custom_exc((Exception,), lambda *a, **k: None)
 }
 
 
-@pytest.mark.parametrize("name", UNPAID)
+@pytest.mark.parametrize("name", UNPAID if ALL else list(UNPAID)[:2])
 def test_a_notebook_without_answers_gets_nothing(course, name):
     notebook = course.submission({})
     for cell in notebook.cells:
