@@ -42,7 +42,7 @@ WRONG = [
     Wrong("try-choose", choose("return counts[held_out.argmin()]"), "This is the worst"),
     Wrong("try-choose", choose("return counts[held_out + errors >= held_out[best]][0]"), "not each its own"),
     Wrong("try-choose", choose("return counts[-1]"), "fits best in training only"),
-    Wrong("try-choose", choose("return counts[0]"), "not always within the error"),
+    Wrong("try-choose", choose("return counts[0]"), "Not every case wants the smallest"),
     Wrong(
         "try-choose",
         choose("return counts[held_out >= held_out[best] - errors.mean()][0]"),
@@ -73,5 +73,5 @@ WRONG = [
         "not over its root",
     ),
     Wrong("try-join", join("return mu, var"), "the same whatever `mu_p` and `var_p` may be"),
-    Wrong("try-join", join(f"return {MEAN}, ({VARIANCE}) ** 0.5"), "is too (small|large)", specific=False),
+    Wrong("try-join", join(f"return {MEAN}, ({VARIANCE}) ** 0.5"), "You returned the standard deviation"),
 ]

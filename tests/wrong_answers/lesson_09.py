@@ -64,7 +64,7 @@ WRONG = [
     Wrong("try-bits", bits("return -math.log2(shares[codes])"), "your answer, line 2.* raises"),
     Wrong("try-bits", bits("return -shares[codes].sum().log2()"), "is too (small|large)", specific=False),
     # temperature
-    Wrong("try-temperature", shares("return (logits * temperature).softmax(dim=1)"), "This flattens where it should"),
+    Wrong("try-temperature", shares("return (logits * temperature).softmax(dim=1)"), "You used T where 1/T belongs"),
     Wrong(
         "try-temperature",
         shares("return logits.softmax(dim=1) ** (1 / temperature)"),
