@@ -28,6 +28,8 @@ TAUGHT_IN = {
     "traverse": "05",
     "active_units": "05",
     "attribute_direction": "06",
+    "ConditionalVAE": "07",
+    "class_bounds": "07",
     "kl_between": "08",
     "nearest_code": "09",
     "straight_through": "09",
