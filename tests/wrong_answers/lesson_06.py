@@ -78,7 +78,7 @@ WRONG = [
     ),
     Wrong("try-without", WITHOUT + "return direction + (direction @ other) / (other @ other) * other", r"subtract it"),
     Wrong("try-without", WITHOUT + "return direction - other", r"not only as much of it as d contains"),
-    Wrong("try-without", WITHOUT + "return (direction @ other) / (other @ other)", r"only how much of u there is in d"),
+    Wrong("try-without", WITHOUT + "return (direction @ other) / (other @ other)", r"only how much of u is in d"),
     Wrong("try-without", WITHOUT + "return direction", r"the same whatever `other` may be"),
     Wrong("try-without", WITHOUT + "return direction - direction * other", r"Not yet", specific=False),
 ]
