@@ -4,6 +4,7 @@ PROFILE ?= $(or $(COURSE_PROFILE),quick)
 LESSONS ?= all
 FOLDER ?=
 LMS ?= canvas
+JOBS ?= 1
 FILE ?= work/assignment4/assignment4.ipynb
 
 BIN := .venv/bin
@@ -13,7 +14,7 @@ OFFLINE := http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 \
 TESTING := COURSE_PROFILE=quick COURSE_DATA=bundled OMP_NUM_THREADS=1 $(OFFLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv run test seeds lab fresh teach check-submission release grade feedback export store lint weights bench clean
+.PHONY: help .venv run test test-grading seeds lab fresh teach check-submission release grade feedback export store lint weights bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -28,6 +29,9 @@ test: .venv  ## check style, unit tests and every lesson against its stored outp
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q --durations=15
+
+test-grading: .venv  ## the marker's whole bank of hostile and odd submissions, without the network
+	@COURSE_BANK=all $(TESTING) $(BIN)/python -m pytest tests -k "test_grading or test_marking" -q --durations=15
 
 seeds: .venv  ## execute every lesson with three other seeds, in the quick profile and without the network
 	@for seed in 1 2 3; do $(TESTING) $(BIN)/python -m tools.lessons run --seed $$seed || exit 1; done
@@ -47,8 +51,8 @@ check-submission: .venv  ## say what would cost points in your assignment for no
 release: .venv  ## make assignments/assignment4 from solutions/assignment4, and enter its points into the gradebook
 	@$(BIN)/python -m grading.release
 
-grade: .venv  ## mark what is new in submitted/, and print a table with what a person should look at
-	@$(BIN)/python -m grading
+grade: .venv  ## mark what is new in submitted/, JOBS=2 at a time, and say what a person should look at
+	@$(BIN)/python -m grading --jobs $(JOBS)
 
 feedback: .venv  ## write a page for every marked student into feedback/: question, points, sentence, lesson to reread
 	@$(BIN)/python -m grading.handback

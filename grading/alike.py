@@ -1,9 +1,11 @@
 """What the runs of two students have in common, whatever the files are called."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +15,22 @@ from torch import Tensor
 
 from course_utils.assignment.plan import ASSIGNMENT
 from course_utils.assignment.runs import CommonMeasures, Run, flat_weights, read_run
+from course_utils.batching import to_unit
 from course_utils.checkpoints import read_facts
-from grading.course import students
+from course_utils.data import load
+from course_utils.latent import decode, encode
+from course_utils.models import VAE
+from grading.course import CHECKOUT, students
 
 SKETCH = 4096  # weights of a run that are compared with those of all others; a correlation is then sure to 0.02
 ALIKE = 0.5  # correlation of weights: at most 0.1 between honest students, 1 for a copy, less with one's own mixed in
 SAME_EPOCHS = 0.5  # the share of a history that is equal to the last digit
+
+WEIGHTS, COURSE = CHECKOUT / "weights", "the course"
+PROBES, PIXELS = 200, 64  # images that networks are compared by, and pixels of each that stand for all
+SAME_FUNCTION = 0.17  # of the error: honest runs of two students differ by 0.28 at least, a blend by 0.14 at most
+SAME_OF_ONE = 0.12  # one student's own honest runs differ by 0.19 at least
+MOSTLY_MEAN = 0.5  # of the mean image's error: networks that learned less all draw the same
 
 Pair = tuple[int, int]  # of runs of two students, by their places in one list
 
@@ -32,33 +44,57 @@ class Sketch(NamedTuple):
     shapes: tuple[torch.Size, ...]
     weights: Tensor  # about SKETCH of them, evenly spread
     epochs: frozenset[tuple[float, ...]]
+    pictures: Tensor  # pixels of what it makes of the probes
+    error: float  # of these, squared and added up; infinite for one that has hardly learned anything
 
 
 def same_runs(root: Path) -> list[str]:
-    """One sentence for each set of weights or histories that two students share, whatever the files are called."""
-    runs = list(_sketches(root))
-    exact, alike, epochs = _same_weights(runs), _alike(runs), _same_epochs(runs)
+    """One sentence for each set of weights, functions or histories that students share, whatever the files are called.
+
+    The course's own weights are compared like a student's.
+    """
+    runs = [*_sketches(_run_files(root)), *_sketches((COURSE, path) for path in sorted(WEIGHTS.glob("*.safetensors")))]
+    exact, alike, epochs, close = _same_weights(runs), _alike(runs), _same_epochs(runs), _same_functions(runs)
     near = {pair: alike[pair] for pair in alike.keys() - exact}
     told = [f"Identical weights: {_of(runs, found)}." for found in _joined(exact)]
     for found in _joined(near):
         lowest = min(correlation for (one, _), correlation in near.items() if one in found)
         told.append(f"Nearly identical weights (correlation {lowest:.4f}): {_of(runs, found)}.")
+    for found in _joined(close.keys() - alike.keys() - exact):
+        nearest = min(share for (one, _), share in close.items() if one in found)
+        told.append(f"Nearly the same pictures (they differ by {nearest:.2f} of the error): {_of(runs, found)}.")
     return [
         *told,
         *(f"Histories with equal epochs: {_of(runs, found)}." for found in _joined(epochs - alike.keys() - exact)),
     ]
 
 
-def _sketches(root: Path) -> Iterator[Sketch]:
-    for student, path in _run_files(root):
+def _sketches(files: Iterable[tuple[str, Path]]) -> Iterator[Sketch]:
+    for student, path in files:
         try:
             run = read_run(path)
             weights = flat_weights(run.model)
             some = weights[:: max(1, len(weights) // SKETCH)]
             digest, shapes = hashlib.sha256(_bytes(run)).hexdigest(), tuple(w.shape for w in run.model.parameters())
-            yield Sketch(student, path.name, digest, shapes, some, _epochs(run))
+            yield Sketch(student, path.name, digest, shapes, some, _epochs(run), *_pictures(run.model))
         except Exception:  # whatever is in that file: marking says so, and this is about the others
             continue
+
+
+def _pictures(model: VAE) -> tuple[Tensor, float]:
+    """Some pixels of what a network makes of the probes, and their squared error."""
+    images = _probes(model.image_shape[0])
+    some = slice(None, None, images[0].numel() // PIXELS)
+    x, x_hat = (pictures.flatten(1)[:, some] for pictures in (to_unit(images), decode(model, encode(model, images))))
+    error, of_mean = ((other - x).square().sum().item() for other in (x_hat, x.mean(dim=0, keepdim=True)))
+    return x_hat.flatten(), error if error < MOSTLY_MEAN * of_mean else math.inf
+
+
+@cache
+def _probes(channels: int) -> Tensor:
+    """Test images that come with the course: digits, or patches of photographs."""
+    images = load("mnist" if channels == 1 else "cifar10", "test", "bundled").images
+    return images[:: len(images) // PROBES][:PROBES]
 
 
 def _epochs(run: Run) -> frozenset[tuple[float, ...]]:
@@ -86,6 +122,27 @@ def _alike(runs: Sequence[Sketch]) -> dict[Pair, float]:
         for row, column in (correlation > ALIKE).triu(1).nonzero().tolist():
             for pair in _pairs(runs, (members[row], members[column])):
                 found[pair] = correlation[row, column].item()
+    return found
+
+
+def _same_functions(runs: Sequence[Sketch]) -> dict[Pair, float]:
+    """Pairs that make nearly the same pictures of the probes, with their distance as a share of the error.
+
+    Whatever was done to the weights, permuted, rescaled or trained a little further, the pictures stay.
+    """
+    groups: dict[int, list[int]] = {}
+    for i, run in enumerate(runs):
+        if math.isfinite(run.error):
+            groups.setdefault(len(run.pictures), []).append(i)
+    found = {}
+    for members in groups.values():
+        distance = torch.cdist(*2 * [torch.stack([runs[i].pictures for i in members])]).square()
+        error = torch.tensor([runs[i].error for i in members])
+        share = 2 * distance / (error[:, None] + error)
+        for row, column in (share < SAME_FUNCTION).triu(1).nonzero().tolist():
+            i, j = members[row], members[column]
+            if runs[i].student != runs[j].student or share[row, column] < SAME_OF_ONE and runs[i].name != runs[j].name:
+                found[i, j] = share[row, column].item()
     return found
 
 
@@ -129,8 +186,10 @@ def same_numbers(root: Path) -> list[str]:
 
 def _run_files(root: Path) -> Iterator[tuple[str, Path]]:
     for student in students(root):
-        for path in sorted((root / "submitted" / student / ASSIGNMENT).glob("runs/*.safetensors")):
-            yield student, path
+        runs = root / "submitted" / student / ASSIGNMENT / "runs"
+        for path in sorted(runs.glob("*.safetensors")) if not runs.is_symlink() else ():
+            if not path.is_symlink():
+                yield student, path
 
 
 def _bytes(run: Run) -> bytes:

@@ -5,14 +5,11 @@ import sys
 from pathlib import Path
 
 from nbgrader.apps import NbGraderAPI
-from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import Execute
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from course_utils.assignment.plan import ASSIGNMENT
-from grading.warm_kernel import AVAILABLE, WarmExecute
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -26,21 +23,18 @@ def configuration(root: Path, gradebook: Path | None = None) -> Config:
     config = PyFileConfigLoader("nbgrader_config.py", path=str(CHECKOUT)).load_config()
     config.CourseDirectory.root = str(root)
     config.CourseDirectory.db_url = f"sqlite:///{gradebook or root / 'gradebook.db'}"
-    if AVAILABLE:
-        steps = Autograde.autograde_preprocessors.default()
-        config.Autograde.autograde_preprocessors = [WarmExecute if step is Execute else step for step in steps]
     return config
 
 
 def api(root: Path, gradebook: Path | None = None) -> NbGraderAPI:
     """nbgrader's API for that course. Its calls change the working directory: one process at a time."""
-    _put_tools_on_path()
+    put_tools_on_path()
     config = configuration(root, gradebook)
     return NbGraderAPI(CourseDirectory(config=config), config=config)
 
 
-def _put_tools_on_path() -> None:
-    """nbgrader calls `alembic` by its bare name, which fails unless the virtual environment is activated."""
+def put_tools_on_path() -> None:
+    """Let nbgrader find `alembic`, which it calls by its bare name, where the virtual environment is not activated."""
     tools = str(Path(sys.executable).parent)
     if tools not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([tools, os.environ["PATH"]])

@@ -2,21 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
+from nbgrader.plugins import CsvExportPlugin
 
 from course_utils.assignment.answer_code import borrowed
-from course_utils.assignment.finding import FATAL
 from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from course_utils.assignment.run_checks import UNVERIFIED
-from course_utils.assignment.submission import findings
+from course_utils.files import atomic_path
 from grading.alike import same_numbers, same_runs
 from grading.course import configuration, students
+from grading.marking import result_of
 
 BORROWED = "BORROWED: "
+UNGRADABLE = "UNGRADABLE"
+UNSAFE = (
+    "MARKED WITHOUT A SANDBOX: students' code ran as the user who marks, with all that this user may read and write."
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,6 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
     tests = [grade for grade in grades if grade.cell.cell_type == "code"]
     written = [grade for grade in grades if grade.cell.cell_type != "code"]
     marked = nbformat.read(root / "autograded" / student / ASSIGNMENT / NOTEBOOK, as_version=4)
-    gone = missing(gradebook, marked) | {grade.name for grade in tests if grade.auto_score is None}
     return Marked(
         student,
         auto=sum(grade.score for grade in tests),  # a mark by hand stands in the place of the program's
@@ -64,21 +69,14 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
         manual_max=sum(grade.max_score for grade in written),
         waiting=sum(grade.needs_manual_grade for grade in written),
         late=submission.total_seconds_late > 0,
-        remarks=[*_about_missing(gone), *unverified(marked), *_about_borrowed(marked)],
+        remarks=[*_about_intake(root, student), *unverified(marked), *_about_borrowed(marked)],
     )
 
 
-def missing(gradebook: Gradebook, marked: NotebookNode) -> set[str]:
-    """Names of the released cells that the marked notebook lacks; those without points have no mark that shows it."""
-    there = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in marked.cells}
-    return {cell.name for cell in gradebook.find_notebook(ASSIGNMENT, ASSIGNMENT).source_cells} - there
-
-
-def _about_missing(names: set[str]) -> list[str]:
-    if not names:
-        return []
-    look = "Others may have failed for want of them: read the notebook, and give the points by hand."
-    return [f"These cells are missing in the notebook: {', '.join(sorted(names))}. {look}"]
+def _about_intake(root: Path, student: str) -> list[str]:
+    """What was put right or left out when the submission came in."""
+    result = result_of(root, student)
+    return result.remarks if result else []
 
 
 def unverified(marked: NotebookNode) -> list[str]:
@@ -99,10 +97,9 @@ def _about_borrowed(marked: NotebookNode) -> list[str]:
 
 
 def _why_not(root: Path, student: str, reason: str | None) -> list[str]:
-    """nbgrader's reason, and what the check before hand-in would have said about it."""
-    found = findings(root / "submitted" / student / ASSIGNMENT)
-    cures = [finding.sentence for finding in found if finding.weight == FATAL]
-    return [f"NOT MARKED: {reason or 'not tried yet'}", *cures]
+    """Why there are no marks, and what to do."""
+    kept = result_of(root, student)
+    return [f"{UNGRADABLE}: {reason or (kept and kept.refused) or 'not tried yet'}"]
 
 
 # The page
@@ -128,9 +125,32 @@ def table(marked: Sequence[Marked]) -> str:
 
 def _line(row: Marked) -> tuple[str, ...]:
     if row.failed:
-        return row.student, "–", "–", "–", "NOT MARKED"
+        return row.student, "–", "–", "–", UNGRADABLE
     told = ["late"] * row.late + ["UNVERIFIED"] * any(text.startswith(UNVERIFIED) for text in row.remarks)
     told += ["BORROWED"] * any(text.startswith(BORROWED) for text in row.remarks)
-    told += ["cells missing"] * any(not text.startswith((UNVERIFIED, BORROWED)) for text in row.remarks)
+    told += ["put right"] * any(not text.startswith((UNVERIFIED, BORROWED)) for text in row.remarks)
     program, person = f"{row.auto:g} of {row.auto_max:g}", f"{row.manual:g} of {row.manual_max:g}"
     return row.student, program, person, str(row.waiting), ", ".join(told)
+
+
+def page_html(root: Path, failed: Mapping[str, str] | None, text: str) -> str:
+    """The page to be opened in a browser; nothing that a student wrote is more than text in it."""
+    kept = [result_of(root, student) for student in students(root)]
+    unsafe = any(result is not None and not result.confined for result in kept)
+    told = [UNSAFE] if unsafe else []
+    body = "".join(f"<p><strong>{escape(line)}</strong></p>\n" for line in told) + f"<pre>{escape(text)}</pre>\n"
+    head = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Marks</title></head><body>\n'
+    return f"{head}{body}</body></html>\n"
+
+
+def grades_csv(root: Path) -> Path:
+    """Write nbgrader's own export to grades.csv, its lines in an order that does not depend on who was marked first."""
+    path, config = root / "grades.csv", configuration(root)
+    plugin = CsvExportPlugin(config=config)
+    plugin.to = str(path)
+    with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as gradebook:
+        plugin.export(gradebook)
+    head, *rest = path.read_text().splitlines(keepends=True)
+    with atomic_path(path) as scratch:
+        scratch.write_text("".join([head, *sorted(rest)]))
+    return path

@@ -1,102 +1,120 @@
 """Mark what was handed in: `python -m grading` (`make grade`).
 
-Everything in submitted/ that has no marks yet is autograded, one after the other in this process. Then one table shows
-every student, and below it what a person should look at. The exit status is 1 where a submission could not be marked.
+Workers mark, each submission in a sandbox, and leave one file for each; only this process writes the gradebook. So
+nothing is lost when a worker, or this process, is stopped: what is done is not marked again. The exit status is 1 where
+a submission could not be marked.
 """
 
 import argparse
-import re
 import sys
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from nbgrader.api import MissingEntry
-from nbgrader.apps import NbGraderAPI
-from sqlalchemy.exc import SAWarning
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm.auto import tqdm
 
-from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
-from grading.course import CHECKOUT, api, students
-from grading.report import page
+from grading.book import Book
+from grading.course import CHECKOUT, MarkingFailed, students
+from grading.marking import MARKING, RESULT, Result, is_booked, marked, note_booked
+from grading.report import UNSAFE, grades_csv, page, page_html
+from grading.sandbox import NoSandbox, require
 
-EXCEPTION = re.compile(r"^\s*([A-Za-z_][\w.]*(?:Error|Exception|Died))(:.*)$", re.MULTILINE)
-EMPTY_WORDS = "NbGraderException"  # it only says that there was a failure
-MAX_REASON = 200
-NO_NOTEBOOK = "No notebooks found"  # in nbgrader's log
-MEANINGS = {
-    "SchemaTooOldError": "a cell was copied, or its nbgrader metadata are of another version",
-    "SchemaTooNewError": "a cell has nbgrader metadata of another version",
-    "ValidationError": "a cell has nbgrader metadata that are damaged or do not belong here",
-}
-INTERRUPTED = "KeyboardInterrupt"
+ROUNDS = 3  # of workers that are killed
+KILLED = "the marking process was killed three times, perhaps for want of memory. Mark with --jobs 1, or look at it"
 
 
-def mark(root: Path, names: Iterable[str]) -> dict[str, str]:
-    """Autograde these students' submissions; student -> reason for each that nbgrader could not mark.
+def mark(root: Path, names: Iterable[str], *, jobs: int = 1, confined: bool = True) -> dict[str, str]:
+    """Mark these students' submissions and enter them; student -> reason for each that could not be marked.
 
-    nbgrader takes Ctrl-C for a failure of the submission it is at; here it stops the marking.
+    NoSandbox where students' code shall be confined and cannot be.
     """
-    course, failed = api(root), {}
-    for name in names:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SAWarning)  # nbgrader's own queries; nobody here can mend them
-            result = course.autograde(ASSIGNMENT, name)
-        if not result["success"]:
-            failed[name] = _reason(result)
-            if failed[name].startswith(INTERRUPTED):
-                raise KeyboardInterrupt
+    if confined:
+        require()
+    book, failed = Book(root, root / MARKING / ".course"), {}
+    for name, result in _results(root, list(names), jobs, confined):
+        if result is None or result.refused:
+            failed[name] = KILLED if result is None else result.refused
+            continue
+        try:
+            book.enter(name, root / MARKING / name / "taken", result.outputs)
+        except MarkingFailed as error:
+            failed[name] = str(error).strip().splitlines()[-1]
+        else:
+            note_booked(root, name, result.key)
     return failed
 
 
-def unmarked(root: Path) -> list[str]:
-    """Students whose last submission has no marks yet."""
-    course = api(root)
-    return [name for name in students(root) if not _has_marks(course, root, name)]
+def _results(root: Path, names: list[str], jobs: int, confined: bool) -> Iterator[tuple[str, Result | None]]:
+    """What came of each submission, as soon as it is there; nothing where workers were killed at it again and again."""
+    left = dict.fromkeys(names)
+    with tqdm(total=len(left), desc="marking", unit="submission", disable=not left) as bar:
+        for _ in range(ROUNDS if jobs > 1 else 1):
+            pool = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2 * n_jobs")
+            try:
+                now = tuple(left)
+                work = (delayed(_one)(root, name, confined, k + jobs < len(now)) for k, name in enumerate(now))
+                for name, result in pool(work):
+                    left.pop(name)
+                    bar.update()
+                    yield name, result
+            except TerminatedWorkerError:
+                continue
+            break
+    yield from left.items()
 
 
-def _has_marks(course: NbGraderAPI, root: Path, student: str) -> bool:
-    """Whether an autograded copy is there, no file came after it, and the gradebook has the submission's time.
-
-    Downloaded zips bring no time, so nbgrader alone would not notice that one was collected anew.
-    """
-    copy = root / "autograded" / student / ASSIGNMENT / NOTEBOOK
-    files = (root / "submitted" / student / ASSIGNMENT).rglob("*")
-    if not copy.exists() or any(path.lstat().st_mtime > copy.stat().st_mtime for path in files):
-        return False
-    try:
-        with course.gradebook as gradebook:
-            marked = gradebook.find_submission(ASSIGNMENT, student).timestamp
-        return marked == course.get_submitted_timestamp(ASSIGNMENT, student)
-    except (MissingEntry, ValueError, OSError):  # no marks, or a time stamp that is none: marking says so
-        return False
+def _one(root: Path, name: str, confined: bool, more: bool) -> tuple[str, Result]:
+    return name, marked(root, name, confined, more)
 
 
-def _reason(result: Mapping[str, str]) -> str:
-    """The exception behind a failure: the last in nbgrader's log, or else the first in its traceback."""
-    error, log = result.get("error") or "", result.get("log") or ""
-    if error.strip().endswith(INTERRUPTED):
-        return INTERRUPTED
-    found = [*reversed(EXCEPTION.findall(log)), *EXCEPTION.findall(error)]
-    told = [f"{name.split('.')[-1]}{text}" for name, text in found if not name.endswith(EMPTY_WORDS)]
-    if not told:
-        return f"no notebook is called {NOTEBOOK}" if NO_NOTEBOOK in log else "nbgrader gave no reason"
-    name = told[0].split(":")[0]
-    return f"{MEANINGS[name]} ({name})" if name in MEANINGS else told[0][:MAX_REASON]
+def unmarked(root: Path, confined: bool = True) -> list[str]:
+    """Students whose last submission is not in the gradebook as it is, with this release and this marker."""
+    return [name for name in students(root) if not is_booked(root, name, confined)]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m grading", description="Mark what is new in submitted/, and report."
+    )
+    parser.add_argument("--root", type=Path, default=CHECKOUT, help="the course's folder (default: the checkout)")
+    parser.add_argument("--all", action="store_true", help="mark again what has been marked")
+    parser.add_argument("--student", nargs="+", metavar="ID", help="only these, whether they were marked or not")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="so many at a time (default: 1)")
+    parser.add_argument("--unsafe-no-sandbox", action="store_true", help="run students' code as you, without a sandbox")
+    return parser
+
+
+def _chosen(options: argparse.Namespace, root: Path, confined: bool) -> list[str]:
+    """Who is marked now.  SystemExit for a student who has handed in nothing."""
+    known = students(root)
+    strangers = sorted(set(options.student or ()) - set(known))
+    if strangers:
+        sys.exit(f"Nothing is handed in by {', '.join(strangers)}. There is: {', '.join(known) or 'nobody'}.")
+    return sorted(options.student) if options.student else known if options.all else unmarked(root, confined)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Mark what is new, or with --all everything, and print the page."""
-    parser = argparse.ArgumentParser(prog="python -m grading", description="Autograde and report.")
-    parser.add_argument("--root", type=Path, default=CHECKOUT, help="the course's folder (default: the checkout)")
-    parser.add_argument("--all", action="store_true", help="mark again what has been marked")
-    options = parser.parse_args(argv)
-    root = options.root.resolve()
-    names = students(root) if options.all else unmarked(root)
+    """Mark what is new, print the page, and write report.html and grades.csv."""
+    options = _parser().parse_args(argv)
+    root, confined = options.root.resolve(), not options.unsafe_no_sandbox
+    names = _chosen(options, root, confined)
+    if not students(root):
+        print(page(root))
+        return 0
+    if options.all or options.student:
+        for name in names:
+            (root / MARKING / name / RESULT).unlink(missing_ok=True)
     try:
-        failed = mark(root, tqdm(names, desc="marking", unit="submission", disable=not names))
+        failed = mark(root, names, jobs=options.jobs, confined=confined)
+    except NoSandbox as error:
+        print(error, file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("Interrupted. What is marked stays marked; `make grade` goes on with the rest.", file=sys.stderr)
         return 130
-    print(page(root, failed))
+    text = page(root, failed)
+    print("\n".join([UNSAFE] * (not confined) + [text]))
+    (root / "report.html").write_text(page_html(root, failed, text), encoding="utf-8")
+    grades_csv(root)
     return int(bool(failed))

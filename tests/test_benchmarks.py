@@ -42,3 +42,9 @@ def test_every_seed_has_a_row_in_every_precision_and_both_starts_differ():
 def test_the_waits_have_a_row_each():
     rows = [line.split("  ")[0] for line in python("-m", "benchmarks.waits", "--faces", "60").splitlines()]
     assert {"explorer", "smile slider", "drawing", "cropping"} <= set(rows)
+
+
+def test_every_model_has_a_row_and_only_the_flat_one_no_upper_layer():
+    rows = python("-m", "benchmarks.layers", "--epochs", "1", "--seeds", "0", "--images", "256").splitlines()[-3:]
+    assert [row.split()[0] for row in rows] == ["flat", "bottom-up", "ladder"]
+    assert [("kl_top 0.0 " in row) for row in rows] == [True, False, False]

@@ -45,8 +45,13 @@ ALLOWED = {
     "drawn_faces.drawing": "drawn_faces.factors",
     "drawn_faces.measures": "",
     "variants": "",
+    "variants.conditional": "models objectives",
     "variants.judge": "batching models pretrained",
     "variants.measures": "batching",
+    "variants.hierarchical": "models objectives variants.layered_loss",
+    "variants.layered_loss": "objectives",
+    "variants.quantized": "models objectives",
+    "variants.code_prior": "",
     "variants.adversarial": "batching checkpoints learner progress training",
     "assignment": "",
     "assignment.plan": "",
@@ -73,13 +78,21 @@ ALLOWED = {
 GRADING = {
     "": "",
     "__main__": "run",
-    "warm_parent": "",
-    "warm_kernel": "",
-    "course": "warm_kernel",
+    "plain": "",
+    "guest": "plain",
+    "course": "",
     "release": "course",
+    "placing": "",
+    "intake": "placing",
+    "sandbox": "course guest",
+    "student": "plain sandbox",
+    "standby": "sandbox student",
+    "judge": "guest plain student",
+    "marking": "course intake judge standby student",
+    "book": "course",
     "alike": "course",
-    "report": "alike course",
-    "run": "course report",
+    "report": "alike course marking",
+    "run": "book course marking report sandbox",
     "handback": "course",
     "lms": "course handback report",
 }
@@ -216,14 +229,15 @@ def test_a_wheel_brings_every_module_and_each_can_be_imported(tmp_path):
 
 
 def taught_in() -> dict[str, set[str]]:
-    """Module -> numbers of the lessons with a cell that carries `teaches-NAME` for a name of that module."""
+    """Module or folder -> numbers of the lessons with a cell that carries `teaches-NAME` for a name in it."""
     found: dict[str, set[str]] = {}
     homes = {name: module for module, path in modules(ROOT / "course_utils").items() for name in _defined(path)}
     for lesson in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         for cell in json.loads(lesson.read_text(encoding="utf-8"))["cells"]:
             for tag in cell["metadata"].get("tags", []):
                 if tag.startswith("teaches-"):
-                    found.setdefault(homes[tag.removeprefix("teaches-")], set()).add(lesson.name[:2])
+                    home = homes[tag.removeprefix("teaches-")].split(".")[0]  # a package stands for its modules
+                    found.setdefault(home, set()).add(lesson.name[:2])
     return found
 
 

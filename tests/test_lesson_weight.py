@@ -13,6 +13,9 @@ HELD = (  # stems of notebooks, in reading order
     "04_mnist_conv_vae",
     "05_latent_interpolation",
     "06_smile_arithmetic",
+    "07_conditions_and_beta",
+    "08_better_priors",
+    "09_discrete_codes",
     "assignment4",
 )
 

@@ -28,6 +28,13 @@ TAUGHT_IN = {
     "traverse": "05",
     "active_units": "05",
     "attribute_direction": "06",
+    "kl_between": "08",
+    "nearest_code": "09",
+    "straight_through": "09",
+    "vq_loss": "09",
+    "perplexity": "09",
+    "MaskedConv2d": "09",
+    "sample_codes": "09",
 }
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 

@@ -389,7 +389,7 @@ def test_which_notebook_is_meant_when_there_are_several(folder):
         (b'{"nbformat": 3, "worksheets": []}', "no notebook of format 4"),
         (b'{"nbformat": 4, "cells": 7}', "list of cells is missing or damaged"),
         (b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": 3, "metadata": {}}]}', "missing or damaged"),
-        (b"[" * 100_000, "could not be checked"),
+        (b"[" * 100_000, "is not valid JSON"),
     ],
 )
 def test_files_that_are_no_notebooks(folder, data, sentence):

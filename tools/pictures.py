@@ -15,6 +15,9 @@ CELLS = {
     "04_mnist_conv_vae": "samples",
     "05_latent_interpolation": "manifold",
     "06_smile_arithmetic": "pretrained-figure",
+    "07_conditions_and_beta": "style-figure",
+    "08_better_priors": "five-rows",
+    "09_discrete_codes": "four-figure",
 }
 
 

@@ -116,7 +116,7 @@ def answer_of(name: str, call: Callable[[], Any]) -> Any:
     except (Unanswered, CheckFailed):
         raise
     except Exception as error:
-        raise CheckFailed(f"{name} raised {type(error).__name__}: {error}{_place(name, error)}") from error
+        raise CheckFailed(f"{name} raised {type(error).__name__}: {error}{place(name, error)}") from error
     if answer is None:
         raise CheckFailed(f"{name} returned None. Does your function end in a return with a value?")
     return answer
@@ -129,7 +129,7 @@ def at_home() -> Iterator[None]:
         yield
 
 
-def _place(name: str, error: Exception) -> str:
+def place(name: str, error: Exception) -> str:
     """(line 8: code) of the student's cell, or nothing where no cell was reached."""
     at = reached(error)
     if at is None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from course_utils.assignment.plan import ASSIGNMENT, CELLS, MAX_MEGABYTES
 from course_utils.runtime import course_root
 
-FORMAT = 4  # of notebooks
+FORMAT, OLD_FORMAT = 4, 3  # of notebooks
 FLAGS = {"answer": (False, True), "test": (True, False), "locked": (False, False)}  # kind -> grade, solution
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -58,8 +58,10 @@ def _parsed(text: str) -> Json:
     """The notebook in this text.  ValueError with a sentence for anything else."""
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not valid JSON ({error}).") from error
+    if isinstance(content, dict) and content.get("nbformat") == OLD_FORMAT and content.get("worksheets"):
+        content = _upgraded(content)
     if not isinstance(content, dict) or content.get("nbformat") != FORMAT:
         raise ValueError(f"it is no notebook of format {FORMAT}.")
     cells = content.get("cells")
@@ -68,6 +70,15 @@ def _parsed(text: str) -> Json:
     for cell in cells:
         cell["source"] = "".join(cell["source"])
     return content
+
+
+def _upgraded(content: Json) -> Json:
+    """A notebook of format 3, which kept its cells in worksheets and code under another name."""
+    sheets = content.get("worksheets")
+    cells = [cell for sheet in sheets for cell in sheet["cells"]] if isinstance(sheets, list) else None
+    for cell in cells or ():
+        cell["source"] = cell.pop("input", cell.get("source"))
+    return content | {"nbformat": FORMAT, "cells": cells}
 
 
 def _is_cell(cell: object) -> bool:

@@ -99,7 +99,7 @@ def _find_notebook(path: Path) -> tuple[Path | None, list[Finding]]:
             return None, [Finding(FATAL, f"{sentence} Rename yours to {NOTEBOOK}.")]
         path = path / NOTEBOOK if (path / NOTEBOOK).exists() else others[0]
     if path.name != NOTEBOOK:
-        sentence = f"The notebook is called {path.name}; only {NOTEBOOK} is marked. Rename it to {NOTEBOOK}."
+        sentence = f"The notebook is called {path.name}; nbgrader marks only {NOTEBOOK}. Rename it to {NOTEBOOK}."
         return path, [Finding(FATAL, sentence)]
     others = sorted(other.name for other in path.parent.glob("*.ipynb") if other.name != NOTEBOOK)
     extra = f"Besides {NOTEBOOK} there is {', '.join(others)}, which is not marked. Keep your answers in {NOTEBOOK}."

@@ -1,7 +1,12 @@
 """Families beyond the plain VAE, one module each with only what differs, and how their samples are measured.
 
+    conditional   a condition told to encoder, decoder, or both         07
     judge         a classifier of digits, and what it sees in pictures  07 08 09
     measures      Fréchet distance, precision and recall, fine power    07 08 09
+    hierarchical  two layers of latents, bottom-up and as a ladder      08
+    layered_loss  their bound layer by layer, warm-up and free bits     08
+    quantized     a codebook that stays alive, and the VQ-VAE           09
+    code_prior    masked convolutions: a prior over grids of codes      09
     adversarial   two players, and the loop that lets them play         -
 
 The numbers are the lessons that teach or use a module.
