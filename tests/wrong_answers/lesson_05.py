@@ -80,7 +80,14 @@ WRONG = [
         "A long step wants more time, not less",
     ),
     Wrong("try-even", even("return np.interp(wanted, covered[:-1], times)"), "raises ValueError"),
-    Wrong("try-even", even("return np.interp(wanted, times, covered)"), "is too (small|large)", specific=False),
+    Wrong("try-even", even("return np.interp(wanted, times, covered)"), "exchanged in your table"),
+    Wrong("try-even", even("return np.interp(times, covered, times)"), "ask along all of it"),
+    Wrong(
+        "try-even",
+        even("slow = np.cumsum(1 / sizes)\n    return np.concatenate([[0.0], slow / slow[-1]])"),
+        "each old step its time",
+    ),
+    Wrong("try-even", even("return times * covered / covered[-1]"), "is too (small|large)", specific=False),
     # the dip
     Wrong("try-dip", middle("return (r * math.cos(omega / 2)) ** 2"), "this is the squared length"),
     Wrong("try-dip", middle("return r * math.cos(omega)"), "Use half of the angle"),
@@ -91,4 +98,8 @@ WRONG = [
     Wrong("try-dip", middle("return r / math.sqrt(2)"), "for orthogonal codes; use the angle"),
     Wrong("try-dip", middle("return math.cos(omega / 2)"), "You forgot the length r"),
     Wrong("try-dip", middle("return r - omega"), "is too (small|large)", specific=False),
+    # an argument that was taken away: its name is that of the cell above
+    Wrong("try-quantile", "def radius_of():\n    return 1.0\n", r"arguments \(share\)"),
+    Wrong("try-even", "def even_times():\n    return 1.0\n", r"arguments \(sizes\)"),
+    Wrong("try-dip", "def middle_length(r):\n    return r\n", r"arguments \(r, omega\)"),
 ]
