@@ -86,19 +86,21 @@ def _wrapped(place: Place) -> list[str]:
     marker = [
         part for name in MARKER for part in ("--ro-bind", str(CHECKOUT / "grading" / name), f"/marker/grading/{name}")
     ]
-    memory = [
-        part
-        for path in ("/tmp", "/hand-in", "/dev/shm")
-        for part in ("--perms", "1777", "--size", SIZE, "--tmpfs", path)
-    ]
     return [
         *(str(shutil.which("bwrap")), *_namespaces(), "--die-with-parent", "--new-session", "--hostname", "sandbox"),
+        *_in_memory("/tmp"),  # first, for this Python may lie below it
         *(*_above([*_readable(), Path("/marker/grading/x"), Path("/course/notebooks/x")]), *shown, *course, *marker),
         *(part for data in _data() for part in ("--ro-bind", str(data), "/course/data")),
         *("--ro-bind", str(_fonts()), "/marker/fonts"),
-        *("--proc", "/proc", "--dev", "/dev", *memory, "--ro-bind", str(place.runs), "/hand-in/runs"),
+        *("--proc", "/proc", "--dev", "/dev", *_in_memory("/hand-in"), *_in_memory("/dev/shm")),
+        *("--ro-bind", str(place.runs), "/hand-in/runs"),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/hand-in", "--"),
     ]
+
+
+def _in_memory(folder: str) -> list[str]:
+    """A folder that anybody may write to, and that is gone with the sandbox."""
+    return ["--perms", "1777", "--size", SIZE, "--tmpfs", folder]
 
 
 def _namespaces() -> list[str]:
@@ -118,7 +120,7 @@ def _readable() -> Iterator[Path]:
 
 def _above(paths: Iterable[Path]) -> list[str]:
     """The folders above these paths, for bubblewrap would make them for root alone."""
-    folders = sorted({folder for path in paths for folder in path.parents if folder != Path("/")})
+    folders = sorted({folder for path in paths for folder in path.parents} - {Path("/"), Path("/tmp")})
     system = tuple(map(Path, SYSTEM))
     return [
         part
