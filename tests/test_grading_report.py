@@ -64,6 +64,7 @@ def marked(tmp_path_factory) -> tuple[Path, int, str, str]:
     write(notebook, folder(root, "copied") / NOTEBOOK)
     (folder(root, "cut") / NOTEBOOK).write_text('{"cells": [')
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COURSE_DATA", raising=False)  # as in the tests themselves
         patch.setenv("COURSE_DATA_DIR", str(root / "no-data"))
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
             patch.setenv(name, "http://127.0.0.1:9")
