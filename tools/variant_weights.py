@@ -39,9 +39,8 @@ def digit_judge() -> Path:
         "test accuracy": "{real:.2%} on MNIST, {bundled:.2%} on the bundled digits".format(**facts["test_accuracy"]),
         "limits": "It was shown digits only, so it is sure of many things that are none. For teaching, nothing else.",
     }
-    return store(
-        judge, "Judges pictures of digits in lessons 07 to 11: its 64 features carry their distances.", facts, rows
-    )
+    purpose = "Judges pictures of digits: distances between pictures are taken in its 64 features."
+    return store(judge, purpose, facts, rows)
 
 
 def _classify(judge: Judge, images: Tensor, labels: Tensor, *, epochs: int, generator: torch.Generator) -> None:

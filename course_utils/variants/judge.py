@@ -6,10 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.batching import batches
-from course_utils.models import check_images
+from course_utils.models import MNIST_SHAPE, check_images
 from course_utils.pretrained import load_pretrained
-
-DIGIT_SHAPE = (1, 28, 28)
 
 
 class Judge(nn.Module):
@@ -27,7 +25,7 @@ class Judge(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(n, 1, 28, 28) in [0, 1] -> (n, 64)."""
-        check_images(x, DIGIT_SHAPE)
+        check_images(x, MNIST_SHAPE)
         return self.body(x)
 
     def forward(self, x: Tensor) -> Tensor:
