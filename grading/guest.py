@@ -23,7 +23,7 @@ FONTS = "GUEST_FONTS"  # Matplotlib's list of fonts, which takes seconds to make
 MIB = 2**20
 MEMORY, CPU_SECONDS, FILE_SIZE, OPEN_FILES = 6144 * MIB, 900, 64 * MIB, 512
 MAX_TEXT = 20_000  # characters of what a cell prints
-ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 WARM = (
     *("pandas", "torch", "course_utils.assignment.questions", "course_utils.assignment.run_questions"),
     *("matplotlib.pyplot", "course_utils.plotting"),
@@ -215,7 +215,7 @@ def _error(error: BaseException) -> dict[str, Any]:
 
 
 def clean(text: str) -> str:
-    """Text without terminal escapes and control characters, and not too much of it."""
+    """Text without terminal escapes, control characters and turns of the reading direction, and not too much of it."""
     whole = ESCAPES.sub("", text[: 2 * MAX_TEXT])
     return whole if len(whole) <= MAX_TEXT else f"{whole[:MAX_TEXT]}\n… (cut)"
 

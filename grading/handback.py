@@ -5,7 +5,6 @@ executed in it, and it needs no network.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from course_utils.assignment.run_checks import UNVERIFIED
 from course_utils.files import atomic_path
 from grading.course import CHECKOUT, configuration, students
+from grading.guest import clean
 
 PAGE = "feedback.html"
 MAX_SENTENCE = 600
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 NO_ANSWER = "The test left no word: it did not run, or what it said was lost. Ask, if that surprises you."
 ON_TRUST = "The images of this run are not on the marking machine; the points are given on trust."
 WAITING = "Read by a person; no mark yet."
@@ -115,8 +114,8 @@ def _said(cell: NotebookNode | None) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without escape codes, characters that turn the reading direction, and whatever is too long to read."""
-    plain = CONTROL.sub("", text)
+    """As `clean` gives it, and cut where it is too long to read."""
+    plain = clean(text)
     return plain if len(plain) <= MAX_SENTENCE else f"{plain[:MAX_SENTENCE]} …"
 
 

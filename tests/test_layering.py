@@ -93,7 +93,7 @@ GRADING = {
     "alike": "course",
     "report": "alike course marking",
     "run": "book course marking report sandbox",
-    "handback": "course",
+    "handback": "course guest",
     "lms": "course handback report",
 }
 LATER = ("assignment", "variants")  # what no module that a lesson teaches may import
