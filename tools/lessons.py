@@ -31,7 +31,7 @@ BUILD = ROOT / "build" / "lessons"
 PAPERMILL = {
     "kernel_name": "python3",
     "language": "python",
-    "extra_arguments": ["--IPKernelApp.log_level=ERROR"],  # a notice about loopback ports is nothing to read each time
+    "extra_arguments": ["--IPKernelApp.log_level=CRITICAL"],  # what a cell raises is told here, notices are not
 }
 MOST_AT_A_TIME = 4  # with more of them, memory would be short before cores are
 COLUMNS = ("lesson", "seconds", "data", "headline")
