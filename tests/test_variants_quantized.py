@@ -11,14 +11,8 @@ from course_utils.batching import to_unit
 from course_utils.latent import decode, encode
 from course_utils.training import fit
 from course_utils.variants.code_prior import CodePrior, MaskedConv2d, code_cost, sample_codes
-from course_utils.variants.quantized import (
-    VQVAE,
-    Codebook,
-    nearest_code,
-    perplexity,
-    straight_through,
-    vq_loss,
-)
+from course_utils.variants.codebook import Codebook, nearest_code, perplexity, straight_through
+from course_utils.variants.quantized import VQVAE, vq_loss
 
 TWO = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
 
@@ -215,3 +209,15 @@ def test_samples_occur_as_often_as_the_prior_says():
     found = number.bincount(minlength=16) / len(drawn)
     assert expected.max() > 1.5 * expected.min()
     assert_close(found, expected, atol=0.015, rtol=0)
+
+
+def test_the_prior_knows_where_it_is_and_what_lies_before_stays_the_same():
+    torch.manual_seed(0)
+    prior, codes = CodePrior(size=4, grid=(3, 3), width=8, blocks=1).eval(), torch.zeros(1, 3, 3, dtype=torch.long)
+    with torch.no_grad():
+        (before,) = prior(codes)
+        prior.place[:, 1, 1] += 1
+        (after,) = prior(codes)
+    moved = (after - before).abs().amax(dim=1)[0].flatten() > 1e-6
+    assert moved[4]
+    assert not moved[:4].any()

@@ -5,7 +5,8 @@
     measures      Fréchet distance, precision and recall, fine power    07 08 09
     hierarchical  two layers of latents, bottom-up and as a ladder      08
     layered_loss  their bound layer by layer, warm-up and free bits     08
-    quantized     a codebook that stays alive, and the VQ-VAE           09
+    codebook      nearest code, straight-through, a living codebook     09
+    quantized     the VQ-VAE and its loss                               09
     code_prior    masked convolutions: a prior over grids of codes      09
     adversarial   two players, and the loop that lets them play         -
 
