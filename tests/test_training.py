@@ -348,6 +348,8 @@ def test_conditions_reach_the_model_beside_their_images_in_fit_and_evaluate():
     )
     assert model.w.item() == pytest.approx(1.0, abs=1e-2)
     assert history.column("loss", "test")[-1] == pytest.approx(0.0, abs=1e-3)
+    again = evaluate(model, IMAGES, distance_to_pixel, conditions=told, batch_size=7)["loss"]
+    assert again == pytest.approx(0.0, abs=1e-3)
     shuffled = evaluate(model, IMAGES, distance_to_pixel, conditions=told.flip(0))["loss"]
     assert shuffled == pytest.approx((told - told.flip(0)).square().mean().item(), rel=0.1)
 
