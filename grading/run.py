@@ -53,7 +53,7 @@ def _results(root: Path, names: list[str], jobs: int, confined: bool) -> Iterato
             pool = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2 * n_jobs")
             try:
                 now = tuple(left)
-                work = (delayed(_one)(root, name, confined, k + jobs < len(now)) for k, name in enumerate(now))
+                work = (delayed(_one)(root, name, confined) for name in now)
                 for name, result in pool(work):
                     left.pop(name)
                     bar.update()
@@ -64,8 +64,8 @@ def _results(root: Path, names: list[str], jobs: int, confined: bool) -> Iterato
     yield from left.items()
 
 
-def _one(root: Path, name: str, confined: bool, more: bool) -> tuple[str, Result]:
-    return name, marked(root, name, confined, more)
+def _one(root: Path, name: str, confined: bool) -> tuple[str, Result]:
+    return name, marked(root, name, confined)
 
 
 def unmarked(root: Path, confined: bool = True) -> list[str]:

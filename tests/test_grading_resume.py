@@ -35,7 +35,7 @@ def course_of_three(root: Path) -> Course:
 def quick(stop_at: str = ""):
     """Marking without a sandbox's wait: every test of ann's passes and every other one fails."""
 
-    def marked(root: Path, name: str, confined: bool, more: bool = False) -> Result:
+    def marked(root: Path, name: str, confined: bool) -> Result:
         if name == stop_at:
             raise KeyboardInterrupt
         place = root / MARKING / name
