@@ -27,8 +27,8 @@ MAX_TEXT = 20_000  # characters of what a cell prints
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 WARM = (
     *("pandas", "torch", "course_utils.assignment.questions", "course_utils.assignment.run_questions"),
-    *("matplotlib.pyplot", "course_utils.plotting", "matplotlib_inline.backend_inline", "IPython.core.interactiveshell"),
-    *("pandas.io.formats.html", "PIL.PngImagePlugin"),
+    *("matplotlib.pyplot", "course_utils.plotting", "matplotlib_inline.backend_inline", "PIL.PngImagePlugin"),
+    *("pandas.io.formats.html", "IPython.core.interactiveshell"),
 )
 
 

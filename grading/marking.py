@@ -17,7 +17,7 @@ from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from course_utils.files import atomic_path
 from grading.course import CHECKOUT
 from grading.intake import Refused, take
-from grading.judge import judged
+from grading.standby import prepare
 from grading.student import Gone, session
 from tools.normal_form import read
 
@@ -59,6 +59,10 @@ def marked(root: Path, student: str, confined: bool) -> Result:
 
 
 def _mark(folder: Path, taken: Path, confined: bool) -> tuple[list[str], dict[str, list]]:
+    if confined:
+        prepare()  # which imports meanwhile what this process imports, too
+    from grading.judge import judged  # only here, for who keeps the books need not hold networks and data in memory
+
     release, source = _notebooks()
     notebook, remarks = take(folder, release, taken)
     with session(taken / "runs", confined) as student:

@@ -2,7 +2,7 @@
 
 It lies in a sandbox of its own, and no student's code ever runs in it. A session has processes, shared memory, folders
 to write to and runs of its own, and no rights to anything; the next one is forked when nothing of it is left.
-`python -c "from grading.parent import main; main()"` takes two pipes for each session from its standard input, a socket.
+`python -c "from grading.parent import main; main()"` takes two pipes for each from its standard input, a socket.
 """
 
 import ctypes

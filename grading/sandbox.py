@@ -26,6 +26,7 @@ PASSED_ON = ("COURSE_DATA", "COURSE_PRECISION", "COURSE_PROFILE", "ATEN_CPU_CAPA
 SESSION, PARENT = (("-c", f"from grading.{name} import main; main()") for name in ("guest", "parent"))
 BECOME = ("CAP_SETUID", "CAP_SETGID")  # another user than root
 DIVIDE = ("CAP_SYS_ADMIN", "CAP_KILL")  # make namespaces in the sandbox, and end what is in them
+CLOSED = ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/hand-in", "--")  # the last of the mounts
 MISSING = (
     "bubblewrap is not installed, so a student's code cannot be kept apart from hidden tests and other people's work"
 )
@@ -74,7 +75,7 @@ def start(place: Place) -> subprocess.Popen:
 
 
 def start_parent(place: Place, control: socket.socket) -> subprocess.Popen:
-    """A parent of guests that takes the pipes to each of them from this socket; it ends when this process does."""
+    """A parent of guests, which takes the pipes to each of them from this socket and ends when this process does."""
     return _started([*_wrapped(*DIVIDE), *CLOSED, sys.executable, *PARENT], place, control)
 
 
@@ -91,9 +92,6 @@ def _started(command: list[str], place: Place, stdin: int | socket.socket) -> su
     )
 
 
-CLOSED = ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/hand-in", "--")
-
-
 def _wrapped(*rights: str) -> list[str]:
     """bubblewrap and its mounts, for a command with these rights inside."""
     shown = [part for path in _readable() for part in _bind(path)]
@@ -102,7 +100,8 @@ def _wrapped(*rights: str) -> list[str]:
         part for name in MARKER for part in ("--ro-bind", str(CHECKOUT / "grading" / name), f"/marker/grading/{name}")
     ]
     return [
-        *(str(shutil.which("bwrap")), *_namespaces(*rights), "--die-with-parent", "--new-session", "--hostname", "sandbox"),
+        *(str(shutil.which("bwrap")), *_namespaces(*rights)),
+        *("--die-with-parent", "--new-session", "--hostname", "sandbox"),
         *_in_memory("/tmp"),  # first, for this Python may lie below it
         *(*_above([*_readable(), Path("/marker/grading/x"), Path("/course/notebooks/x")]), *shown, *course, *marker),
         *(part for data in _data() for part in ("--ro-bind", str(data), "/course/data")),

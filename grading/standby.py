@@ -9,9 +9,7 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -111,27 +109,31 @@ _parents: list[Parent] = []  # at most one
 _unable: list[dict[str, str]] = []  # settings in which none can fork
 
 
-def prepare(confined: bool) -> None:
+def prepare() -> None:
     """Let a parent start that forks sessions, unless one stands by with the settings of now."""
-    place = Place(Path(), confined, Path(tempfile.gettempdir()))
+    place = Place(Path(), True, Path())
     settings = environment(place)
-    if _parents and (not confined or _parents[0].settings != settings or _parents[0].process.poll() is not None):
+    if _parents and (_parents[0].settings != settings or _parents[0].process.poll() is not None):
         end()
-    if confined and not _parents and settings not in _unable and not _python_lies_in_the_way():
+    if not _parents and settings not in _unable and not _python_lies_in_the_way():
         _parents.append(Parent(place))
 
 
 def begun(place: Place) -> Process:
     """A session that has begun, whether it can already be asked or not."""
-    prepare(place.confined)
-    if _parents:
+    return (_forked(place) if place.confined else None) or Alone(place)
+
+
+def _forked(place: Place) -> Forked | None:
+    prepare()
+    for parent in _parents:
         with suppress(OSError):
-            if _parents[0].forks():
-                return Forked(_parents[0], place.runs)
-        if not _parents[0].able:
-            _unable.append(_parents[0].settings)
+            if parent.forks():
+                return Forked(parent, place.runs)
+        if not parent.able:
+            _unable.append(parent.settings)
         end()
-    return Alone(place)
+    return None
 
 
 def _python_lies_in_the_way() -> bool:
