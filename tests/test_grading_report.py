@@ -267,7 +267,7 @@ def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch,
         (tmp_path / MARKING / student / "taken").mkdir(parents=True)
     monkeypatch.setattr(run, "marked", lambda root, name, confined: Result("key", "", [], {}, confined, 0.0))
     monkeypatch.setattr(book, "NbGraderAPI", lambda *words, **options: Nbgrader())
-    assert run.main(["--root", str(tmp_path), "--all"]) == 130
+    assert run.main(["--root", str(tmp_path), "--all", "--jobs", "0"]) == 130
     assert asked == ["ada"]
     assert "make grade" in capsys.readouterr().err
 
