@@ -101,7 +101,7 @@ def _client(address: str) -> Any:
     except ImportError as error:
         raise NoCluster("--scheduler needs dask.distributed: pip install '.[cluster]' in the checkout.") from error
     try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise NoCluster(f"No dask scheduler answers at {address} ({error}). Start one, or mark with --jobs.") from error
     threads = client.nthreads()
