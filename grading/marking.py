@@ -18,6 +18,7 @@ from course_utils.files import atomic_path
 from grading.course import CHECKOUT
 from grading.intake import Refused, take
 from grading.judge import judged
+from grading.replay import doubts
 from grading.standby import session
 from grading.student import Gone
 from tools.normal_form import read
@@ -66,7 +67,9 @@ def _mark(folder: Path, taken: Path, confined: bool, more: bool) -> tuple[list[s
     release, source = _notebooks()
     notebook, remarks = take(folder, release, taken)
     with session(taken / "runs", confined, more) as student:
-        return remarks, judged(notebook, source, student, taken)
+        outputs = judged(notebook, source, student, taken)
+    failed = [name for name, told in outputs.items() if any(output["output_type"] == "error" for output in told)]
+    return [*remarks, *doubts(taken, failed)], outputs
 
 
 @cache

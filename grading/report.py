@@ -20,9 +20,15 @@ from grading.alike import same_numbers, same_runs
 from grading.course import configuration, students
 from grading.handback import said
 from grading.marking import result_of
+from grading.replay import HISTORY
 
 BORROWED, SANDBOX = "BORROWED: ", "SANDBOX: "
-TO_LOOK_AT = (UNVERIFIED, BORROWED, SANDBOX)  # remarks that begin so wait for a person; the others say what was done
+TO_LOOK_AT = (
+    UNVERIFIED,
+    BORROWED,
+    SANDBOX,
+    HISTORY,
+)  # remarks that begin so wait for a person; the others say what was done
 UNGRADABLE = "UNGRADABLE"
 REFUSALS = re.compile(  # what an error says where the sandbox or a limit stood in the way
     r"took longer than|ended the process|gave more than \d+ MiB|is not called again|too many restarts|PermissionError|"
