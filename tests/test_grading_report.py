@@ -281,7 +281,7 @@ def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch,
     for student in ("ada", "bob"):
         folder(tmp_path, student)
         (tmp_path / MARKING / student / "taken").mkdir(parents=True)
-    monkeypatch.setattr(run, "marked", lambda root, name, confined, more: Result("key", "", [], {}, confined, 0.0))
+    monkeypatch.setattr(run, "marked", lambda root, name, confined: Result("key", "", [], {}, confined, 0.0))
     monkeypatch.setattr(book, "NbGraderAPI", lambda *words, **options: Nbgrader())
     assert run.main(["--root", str(tmp_path), "--all"]) == 130
     assert asked == ["ada"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from course_utils.assignment import questions
 from course_utils.assignment.answers import PASSED, CheckFailed
-from grading import report, run, sandbox
+from grading import report, run, sandbox, standby
 from grading.judge import Answer, judged
 from grading.marking import RELEASED, SOURCE
 from grading.plain import HEAD, NotPlain, frame, pack, parse_frame, unpack
@@ -43,12 +43,16 @@ needs_sandbox = pytest.mark.skipif(not sandboxed(), reason="bubblewrap does not 
 
 
 @needs_sandbox
-def test_what_code_in_the_sandbox_can_reach(tmp_path, monkeypatch):
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_code_in_the_sandbox_can_reach(tmp_path, monkeypatch, alone):
     monkeypatch.setenv("MY_SECRET", "hidden")
+    if alone:
+        monkeypatch.setattr("grading.student.begun", standby.Alone)
     (tmp_path / "runs").mkdir()
     (tmp_path / "assignment4.ipynb").write_text("a neighbour's")
     with Student(Place(tmp_path / "runs", True, tmp_path)) as student:
         lines = student.cell(LOOKS)["printed"].splitlines()
+        assert type(student.process) is (standby.Alone if alone else standby.Forked)
     assert lines[0] == "True True"
     assert lines[1].split(" ", 1)[1] == "[]" and lines[1].split()[0] in ("OSError", "ConnectionRefusedError")
     assert lines[2] == "[]" and set(" ".join(lines[3:5]).split()) <= {"PermissionError", "OSError"}

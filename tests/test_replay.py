@@ -134,10 +134,10 @@ def test_where_it_cannot_be_known_nothing_is_said(honest, monkeypatch):
     elsewhere = dataclasses.replace(wrong, facts=wrong.facts | {"data": "a part of MNIST"})
     assert replay.doubt(elsewhere) == ""
 
-    def unavailable(run):
+    def unavailable(*words):
         raise DataUnavailable("no network")
 
-    monkeypatch.setattr(replay, "held_out", unavailable)
+    monkeypatch.setattr(replay, "_images", unavailable)
     assert replay.doubt(wrong) == ""
 
 

@@ -156,13 +156,6 @@ def read_run(path: str | Path) -> Run:
     return Run(*load_checkpoint(path, build), path)
 
 
-def held_out(run: Run) -> tuple[ImageSet, ImageSet]:
-    """The training and test images of the kind that a run was trained on.  DataUnavailable if they are not here."""
-    choice = "bundled" if run.facts["bundled"] else "real"
-    train, test = (load(run.facts["data_set"], split, choice) for split in ("train", "test"))
-    return train, test
-
-
 def seed_correlation(run: Run) -> float:
     """Correlation of the weights with those that the run's seed starts from; near 0 for any other start.
 
