@@ -119,8 +119,15 @@ class Answer:
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """What the function gives.  CheckFailed or Unanswered where it gives nothing."""
+        return self._asked(arguments, named)
+
+    def gradients(self, *arguments: Any) -> Any:
+        """The gradients of what the function gives, which are computed where it is (`questions.gradients`)."""
+        return self._asked(arguments, {}, gradients=True)
+
+    def _asked(self, arguments: Sequence[Any], named: Mapping[str, Any], **more: bool) -> Any:
         blobs: list[bytes] = []
-        request = {"arguments": pack(list(arguments), blobs), "named": pack(named, blobs)}
+        request = {"arguments": pack(list(arguments), blobs), "named": pack(dict(named), blobs)} | more
         try:
             answer, back = self._student.call(self.__name__, request, blobs)
             if "raised" in answer:

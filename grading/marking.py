@@ -62,11 +62,14 @@ def _mark(folder: Path, taken: Path, confined: bool) -> tuple[list[str], dict[st
     if confined:
         prepare()  # which imports meanwhile what this process imports, too
     from grading.judge import judged  # only here, for who keeps the books need not hold networks and data in memory
+    from grading.replay import doubts
 
     release, source = _notebooks()
     notebook, remarks = take(folder, release, taken)
     with session(taken / "runs", confined) as student:
-        return remarks, judged(notebook, source, student, taken)
+        outputs = judged(notebook, source, student, taken)
+    failed = [name for name, told in outputs.items() if any(output["output_type"] == "error" for output in told)]
+    return [*remarks, *doubts(taken, failed)], outputs
 
 
 @cache

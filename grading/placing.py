@@ -12,6 +12,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from nbgrader.utils import is_solution
 
+from course_utils.assignment.notebook_file import defines
+
 NEW = {"code": new_code_cell, "markdown": new_markdown_cell}
 TAG = re.compile(r"<(?=[A-Za-z/!?])")  # the begin of what a page would take for HTML
 NO_TAG = "<\u200b"  # looks the same
@@ -71,14 +73,9 @@ def _known(k: int, cells: Sequence[Cell], release: NotebookNode, given: dict[str
 def _is_lost_answer(k: int, cells: Sequence[Cell], released: NotebookNode, release: NotebookNode) -> bool:
     """Whether this is the answer to `released` that lost its mark: it defines the function, or follows the question."""
     if released.cell_type == "code":
-        return cells[k]["cell_type"] == "code" and _defines(cells[k]["source"], _name(released))
+        return cells[k]["cell_type"] == "code" and defines(cells[k]["source"], _name(released))
     above = release.cells[release.cells.index(released) - 1].source.strip()
     return k > 0 and cells[k]["cell_type"] == "markdown" and cells[k - 1]["source"].strip() == above
-
-
-def _defines(source: str, name: str) -> bool:
-    function = re.escape(name.replace("-", "_"))
-    return bool(re.search(rf"(?m)^(?:(?:async )?def {function}\b|class {function}\b|{function}\s*[:=])", source))
 
 
 def _answer(name: str, cells: Sequence[Cell], known: Sequence[str], released: NotebookNode) -> int | None:
@@ -86,7 +83,7 @@ def _answer(name: str, cells: Sequence[Cell], known: Sequence[str], released: No
     copies = [k for k, other in enumerate(known) if other == name]
     written = [k for k in copies if _is_written(cells[k]["source"], released)]
     if released.cell_type == "code":
-        written = [k for k in written if _defines(cells[k]["source"], name)] or written
+        written = [k for k in written if defines(cells[k]["source"], name)] or written
     return (written or copies or [None])[-1]
 
 
@@ -109,7 +106,7 @@ def _fill(released: NotebookNode, cell: Cell | None, whole: str) -> None:
     """Put an answer into its cell; where that was lost and its function stands elsewhere, nothing."""
     if cell is not None:
         _with_text(released, cell)
-    elif released.cell_type == "code" and _defines(whole, _name(released)):
+    elif released.cell_type == "code" and defines(whole, _name(released)):
         released.source = ELSEWHERE
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from grading import class_page
 from grading.book import Book
 from grading.course import CHECKOUT, MarkingFailed, students
 from grading.marking import MARKING, RESULT, Result, is_booked, marked, note_booked
 from grading.pool import NoCluster, spread
-from grading.report import UNSAFE, grades_csv, page, page_html
+from grading.report import grades_csv, look, page
 from grading.sandbox import NoSandbox, require
 
 KILLED = "the marking process was killed three times, perhaps for want of memory. Look at it, or mark it alone"
@@ -84,12 +85,12 @@ def _chosen(options: argparse.Namespace, root: Path, confined: bool) -> list[str
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Mark what is new, print the page, and write report.html and grades.csv."""
+    """Mark what is new, say what came of it, and write report.html and grades.csv."""
     options = _parser().parse_args(argv)
     root, confined = options.root.resolve(), not options.unsafe_no_sandbox
     names = _chosen(options, root, confined)
     if not students(root):
-        print(page(root))
+        print(page(look(root)))
         return 0
     if options.all or options.student:
         for name in names:
@@ -102,8 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted. What is marked stays marked; `make grade` goes on with the rest.", file=sys.stderr)
         return 130
-    text = page(root, failed)
-    print("\n".join([UNSAFE] * (not confined) + [text]))
-    (root / "report.html").write_text(page_html(root, failed, text), encoding="utf-8")
+    seen = look(root, failed)
+    print(page(seen))
+    class_page.write(root / "report.html", seen)
     grades_csv(root)
     return int(bool(failed))

@@ -125,6 +125,22 @@ def test_a_broken_submission_is_named_with_reason_and_cure_and_stops_nobody(mark
     assert [row.failed for row in report.rows(root)] == [False, False, True, False]  # it is remembered
 
 
+def test_the_last_line_and_the_page_say_whether_a_person_is_needed(marked):
+    root, _, text = marked
+    last = text.rstrip().split("\n")[-1]
+    # UNVERIFIED once for ada, BORROWED for three, and three answers in words each
+    wanted = "1 submission could not be marked, 4 remarks to look at, 9 answers in words to read."
+    assert last == f"A person is needed: {wanted}"
+    html = (root / "report.html").read_text(encoding="utf-8")
+    assert html.index(last) < html.index("UNGRADABLE: assignment4.ipynb cannot be read") < html.index("Students</h2>")
+    rows = {cells[0]: cells[1:] for cells in Rows(html).rows if cells and cells[0] in ("ada", "cut")}
+    assert rows["cut"][0].startswith("UNGRADABLE: assignment4.ipynb cannot be read")
+    program, *tasks, person, waiting, seconds, _ = rows["ada"]
+    assert (program, person, waiting) == (f"{CODE_POINTS + BCE_POINTS + MSE_POINTS - 1} of 40", "0 of 10", "3")
+    assert sum(float(task.split(" of ")[0]) for task in tasks) == CODE_POINTS + BCE_POINTS + MSE_POINTS - 1
+    assert [task.split(" of ")[1] for task in tasks] == ["14", "12", "14", "10"] and float(seconds) > 0
+
+
 def test_only_what_is_new_is_marked(marked):
     root = marked[0]
     assert run.unmarked(root) == ["cut"]
@@ -293,7 +309,7 @@ class Rows(HTMLParser):
             self.rows.append([])
         if tag == "td":
             self.rows[-1].append("")
-        self.inside = tag == "td" or (self.inside and tag == "span")
+        self.inside = tag == "td" or (self.inside and tag in ("span", "b", "div"))
 
     def handle_endtag(self, tag):
         self.inside = self.inside and tag != "td"
