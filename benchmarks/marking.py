@@ -1,4 +1,4 @@
-"""How many submissions are marked in a minute: `python -m benchmarks.marking`, stock nbgrader beside this course's marker.
+"""How many submissions are marked in a minute: `python -m benchmarks.marking`, stock nbgrader beside ours.
 
 Every submission is the solved notebook with four runs on the bundled images. Each way of marking is one command from
 its start to its report, on a course of its own with the same submissions; all are measured in one run, since machines

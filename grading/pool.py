@@ -37,6 +37,12 @@ def spread(
         yield from ((name, work(name)) for name in names)
 
 
+def in_a_process(work: Callable, *arguments: Any) -> Any:
+    """What `work` gives, by a process that ends with it."""
+    with loky.ProcessPoolExecutor(1, env=ONE_THREAD) as pool:
+        return pool.submit(work, *arguments).result()
+
+
 def _here(work: Callable, names: Iterable[str], jobs: int) -> Iterator[tuple[str, Any | None]]:
     left, deaths = dict.fromkeys(names), Counter()
     while left:
