@@ -71,11 +71,11 @@ def seconds(words: tuple[str, ...], root: Path) -> float:
     return time.perf_counter() - start
 
 
-def measured(submissions: int, ways: list[str]) -> pd.DataFrame:
-    """A row for each way of marking."""
+def measured(submissions: int, ways: list[str], runs: Path | None) -> pd.DataFrame:
+    """A row for each way of marking submissions with these runs, or with some that are trained now."""
     rows = {}
     with tempfile.TemporaryDirectory() as scratch:
-        runs = trained(Path(scratch, "runs"))
+        runs = runs or trained(Path(scratch, "runs"))
         for way in ways:
             lasted = seconds(WAYS[way], course(Path(scratch, way.replace(" ", "-")), submissions, runs))
             rows[way] = {"s each": lasted / submissions, "each minute": 60 * submissions / lasted}
@@ -88,9 +88,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.marking", description=__doc__.split("\n")[0])
     parser.add_argument("--submissions", type=int, default=40, metavar="N")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), metavar="WAY", help="some of them")
+    told = "a folder with four finished runs, whose histories ours then replays (default: one epoch each, trained now)"
+    parser.add_argument("--runs", type=Path, help=told)
     options = parser.parse_args()
     os.environ |= {"COURSE_DATA": "bundled", "OMP_NUM_THREADS": "1"}
-    print(measured(options.submissions, options.ways).round(2).to_string())
+    print(measured(options.submissions, options.ways, options.runs).round(2).to_string())
 
 
 if __name__ == "__main__":

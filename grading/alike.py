@@ -124,7 +124,7 @@ def _sketched(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "shapes": [list(part.shape) for part in run.model.parameters()],
         "error": error,
     }
-    some = weights[:: max(1, len(weights) // SKETCH)].float()
+    some = weights[:: max(1, len(weights) // SKETCH)].float().contiguous()
     return facts, {"weights": some, "epochs": _epochs(run), "pictures": pictures.half()}
 
 
@@ -155,7 +155,7 @@ def _epochs(run: Run) -> Tensor:
     """A row of measures for each epoch of the history; no rows if it is not one."""
     try:
         rows = [[float(entry[part]) for part in CommonMeasures._fields] for entry in run.facts["history"]]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         rows = []
     return torch.tensor(rows, dtype=torch.float64)
 
