@@ -110,8 +110,8 @@ class Strike:
     def wrapped(self, name: str, real: Callable) -> Callable:
         def call(first, *words, **options):
             mode = str(words[0] if words else options.get("mode", "r"))
-            reads = name == "open" and not set(mode) & set("wxa+")
-            if name == "commit" or str(first).startswith(self.root) and not reads:
+            idle = name == "open" and not set(mode) & set("wxa+") or name == "mkdir" and os.path.isdir(first)
+            if name == "commit" or str(first).startswith(self.root) and not idle:
                 self.left -= 1
                 if self.left == 0:
                     self.blow("gradebook.db" if name == "commit" else str(first))
