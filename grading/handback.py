@@ -19,6 +19,7 @@ from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK, UNVERIFIED
 from course_utils.files import atomic_path
 from grading.course import CHECKOUT, configuration, students
 from grading.guest import clean
+from grading.hindrance import explained
 
 PAGE = "feedback.html"
 MAX_SENTENCE = 600
@@ -162,4 +163,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(explained(main))

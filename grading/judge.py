@@ -24,6 +24,7 @@ from nbgrader.utils import is_grade, is_solution
 from course_utils.assignment import answers, run_checks
 from course_utils.assignment.answers import CheckFailed, Unanswered
 from grading.guest import clean
+from grading.hindrance import is_machines
 from grading.plain import NotPlain, pack, unpack
 from grading.student import Gone, Student
 
@@ -88,6 +89,8 @@ class Session:
                 exec(code, names)
                 value = eval(last, names) if last else None
             except Exception as caught:
+                if is_machines(caught):
+                    raise
                 error = caught
         told = [new_output("stream", name="stdout", text=clean(printed.getvalue()))] if printed.getvalue() else []
         if error is not None:

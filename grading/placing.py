@@ -35,6 +35,7 @@ def place(cells: Sequence[Cell], release: NotebookNode) -> Placed:
     given = {_name(cell): cell for cell in release.cells if _name(cell)}
     known = [_known(k, cells, release, given) for k in range(len(cells))]
     chosen = {name: _answer(name, cells, known, given[name]) for name in given if is_solution(given[name])}
+    edited = [name for cell, name in zip(cells, known) if name and _is_edited(cell, given[name])]
     behind: dict[str, list[NotebookNode]] = {}
     last = _name(release.cells[0])
     for k, (cell, name) in enumerate(zip(cells, known)):
@@ -45,7 +46,7 @@ def place(cells: Sequence[Cell], release: NotebookNode) -> Placed:
     for name, k in chosen.items():
         _fill(given[name], cells[k] if k is not None else None, whole)
     release.cells = [part for cell in release.cells for part in [cell, *behind.get(_name(cell), [])]]
-    return Placed(release, _remarks(known, given))
+    return Placed(release, _remarks(known, given, edited))
 
 
 def _name(cell: NotebookNode) -> str:
@@ -98,6 +99,12 @@ def _is_own(k: int, cell: Cell, name: str, given: dict[str, NotebookNode], chose
     return name in chosen and chosen[name] != k and _is_written(cell["source"], given[name])
 
 
+def _is_edited(cell: Cell, released: NotebookNode) -> bool:
+    """Whether a cell that nbgrader locks, a test or a given one, has another text than it was given with."""
+    locked = released.metadata.get("nbgrader") and not is_solution(released)
+    return bool(locked) and cell["source"].strip() != released.source.strip()
+
+
 def _fresh(cell: Cell, name: str) -> NotebookNode:
     return _with_text(NEW[cell["cell_type"]](id=name), cell)
 
@@ -118,10 +125,11 @@ def _with_text(made: NotebookNode, cell: Cell) -> NotebookNode:
     return made
 
 
-def _remarks(known: Sequence[str], given: dict[str, NotebookNode]) -> list[str]:
+def _remarks(known: Sequence[str], given: dict[str, NotebookNode], edited: Sequence[str]) -> list[str]:
     graded = [name for name, cell in given.items() if cell.metadata.get("nbgrader")]
     gone = [name for name in graded if name not in known]
     twice = [name for name in graded if known.count(name) > 1]
     told = f"These cells are missing in the notebook and were put back: {', '.join(gone)}."
     copied = f"There were several cells of {', '.join(twice)}; of an answer, the last that answers counts."
-    return [*([told] if gone else []), *([copied] if twice else [])]
+    changed = f"These cells are not as they were given and were put back: {', '.join(dict.fromkeys(edited))}."
+    return [*([told] if gone else []), *([copied] if twice else []), *([changed] if edited else [])]

@@ -216,10 +216,10 @@ def grades_csv(root: Path) -> Path:
     """Write nbgrader's own export to grades.csv, its lines in an order that does not depend on who was marked first."""
     path, config = root / "grades.csv", configuration(root)
     plugin = CsvExportPlugin(config=config)
-    plugin.to = str(path)
-    with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as gradebook:
-        plugin.export(gradebook)
-    head, *rest = path.read_text().splitlines(keepends=True)
     with atomic_path(path) as scratch:
+        plugin.to = str(scratch)
+        with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as gradebook:
+            plugin.export(gradebook)
+        head, *rest = scratch.read_text().splitlines(keepends=True)
         scratch.write_text("".join([head, *sorted(rest)]))
     return path

@@ -16,11 +16,15 @@ from tqdm.auto import tqdm
 from grading import class_page
 from grading.book import Book
 from grading.course import CHECKOUT, MarkingFailed, students
+from grading.hindrance import explained
 from grading.marking import MARKING, RESULT, Result, is_booked, marked, note_booked
 from grading.pool import NoCluster, spread
 from grading.report import grades_csv, look, page
 from grading.sandbox import NoSandbox, require
 
+HALF_WRITTEN = tuple(  # what a killed process leaves of `atomic_path`
+    f"{name}.????????" for name in (".grades.csv", ".report.html", f"{MARKING}/*/.*.json")
+)
 KILLED = "the marking process was killed three times, perhaps for want of memory. Look at it, or mark it alone"
 
 
@@ -95,6 +99,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.all or options.student:
         for name in names:
             (root / MARKING / name / RESULT).unlink(missing_ok=True)
+    return explained(lambda: _graded(root, names, options, confined))
+
+
+def _graded(root: Path, names: Sequence[str], options: argparse.Namespace, confined: bool) -> int:
+    """Mark these students and report on all."""
+    for path in (path for pattern in HALF_WRITTEN for path in root.glob(pattern)):
+        path.unlink(missing_ok=True)
     try:
         failed = mark(root, names, jobs=options.jobs, scheduler=options.scheduler, confined=confined)
     except (NoSandbox, NoCluster) as error:

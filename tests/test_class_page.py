@@ -43,6 +43,8 @@ def shown(*rows: Marked, shared: tuple[str, ...] = ()) -> Text:
 
 def test_the_first_line_says_whether_a_person_is_needed():
     assert first_lines(shown(student("ada")))[0] == "Nobody is needed: 1 submission marked to the end."
+    waiting = Seen([student("ada", waiting=1)], [])
+    assert verdict(waiting) == "A person is needed: 1 answer in words to read."
     broken = Marked("cut", remarks=["UNGRADABLE: it is not valid JSON. Fetch a fresh one."], failed=True)
     warned = student("bob", waiting=3, remarks=["SANDBOX: stopped in own-3.", "These cells were put back."])
     told = "A person is needed: 1 submission could not be marked, 2 remarks to look at, 3 answers in words to read."
