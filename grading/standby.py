@@ -19,7 +19,7 @@ from grading.guest import WRITABLE
 from grading.plain import frame
 from grading.sandbox import Place, environment, start, start_parent
 
-START_SECONDS, END_SECONDS = 180, 20
+START_SECONDS, END_SECONDS = 600, 20
 
 
 class Process(Protocol):
