@@ -15,8 +15,7 @@ from jinja2 import Environment
 from nbformat import NotebookNode
 from nbgrader.api import BaseCell, Grade, Gradebook, MissingEntry, SubmittedNotebook
 
-from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
-from course_utils.assignment.run_checks import UNVERIFIED
+from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK, UNVERIFIED
 from course_utils.files import atomic_path
 from grading.course import CHECKOUT, configuration, students
 from grading.guest import clean

@@ -49,7 +49,7 @@ def marked(root: Path, student: str, confined: bool) -> Result:
     shutil.rmtree(place / "taken", ignore_errors=True)
     refused, remarks, outputs = "", [], {}
     try:
-        remarks, outputs = _mark(root / "submitted" / student / ASSIGNMENT, place / "taken", confined)
+        remarks, outputs = _mark(root, student, place / "taken", confined)
     except (Refused, Gone) as error:
         refused = str(error)
     result = Result(key, refused, remarks, outputs, confined, round(time.monotonic() - began, 1))
@@ -58,17 +58,20 @@ def marked(root: Path, student: str, confined: bool) -> Result:
     return result
 
 
-def _mark(folder: Path, taken: Path, confined: bool) -> tuple[list[str], dict[str, list]]:
+def _mark(root: Path, name: str, taken: Path, confined: bool) -> tuple[list[str], dict[str, list]]:
     if confined:
         prepare()  # which imports meanwhile what this process imports, too
-    from grading.judge import judged  # only here, for who keeps the books need not hold networks and data in memory
+    # Imported only here, for who keeps the books need not hold networks and data in memory.
+    from grading.alike import keep_sketches
+    from grading.judge import judged
     from grading.replay import doubts
 
     release, source = _notebooks()
-    notebook, remarks = take(folder, release, taken)
+    notebook, remarks = take(root / "submitted" / name / ASSIGNMENT, release, taken)
     with session(taken / "runs", confined) as student:
         outputs = judged(notebook, source, student, taken)
-    failed = [name for name, told in outputs.items() if any(output["output_type"] == "error" for output in told)]
+    keep_sketches(root, name)
+    failed = [test for test, told in outputs.items() if any(output["output_type"] == "error" for output in told)]
     return [*remarks, *doubts(taken, failed)], outputs
 
 

@@ -22,7 +22,6 @@ from grading.plain import HEAD, parse_frame
 APART = 0x0002_0000 | 0x0800_0000 | 0x2000_0000  # CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWPID
 READ_ONLY, NO_SUID, NO_DEVICES, NO_PROGRAMS, AGAIN, ALL_BELOW, PRIVATE = 1, 2, 4, 8, 32, 1 << 14, 1 << 18  # MS_…
 END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
-WRITABLE = ("/hand-in", "/tmp", "/dev/shm")
 CAPABILITIES_3 = 0x2008_0522  # _LINUX_CAPABILITY_VERSION_3
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -85,7 +84,7 @@ def _begin(requests: int, replies: int) -> None:
 def _furnish(requests: int) -> None:
     """Empty folders, the runs that come as the first frame, and this namespace's own processes."""
     _mount("none", "/", "", ALL_BELOW | PRIVATE)
-    for folder in WRITABLE:
+    for folder in guest.WRITABLE:
         _mount("tmpfs", folder, "tmpfs", NO_SUID | NO_DEVICES, f"mode=1777,size={guest.FOLDER_SIZE}")
     _mount("proc", "/proc", "proc", NO_SUID | NO_DEVICES | NO_PROGRAMS)
     os.chdir("/hand-in")

@@ -37,6 +37,12 @@ def spread(
         yield from ((name, work(name)) for name in names)
 
 
+def in_a_process(work: Callable, *arguments: Any) -> Any:
+    """What `work` gives, by a process that ends with it."""
+    with loky.ProcessPoolExecutor(1, env=ONE_THREAD) as pool:
+        return pool.submit(work, *arguments).result()
+
+
 def _here(work: Callable, names: Iterable[str], jobs: int) -> Iterator[tuple[str, Any | None]]:
     left, deaths = dict.fromkeys(names), Counter()
     while left:
@@ -101,7 +107,7 @@ def _client(address: str) -> Any:
     except ImportError as error:
         raise NoCluster("--scheduler needs dask.distributed: pip install '.[cluster]' in the checkout.") from error
     try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise NoCluster(f"No dask scheduler answers at {address} ({error}). Start one, or mark with --jobs.") from error
     threads = client.nthreads()

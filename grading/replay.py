@@ -17,14 +17,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from course_utils.assignment.plan import RUNS, planned
+from course_utils.assignment.plan import HISTORY, RUNS, planned
 from course_utils.assignment.runs import CommonMeasures, Recorded, Run, batch_size, common, read_run, started
 from course_utils.data import ImageSet, data_dir, load
 from course_utils.models import halved_sizes
 from course_utils.sources.source import DataUnavailable
 from course_utils.training import fit
 
-HISTORY = "HISTORY: "
 STEPS, LONG_STEPS = 24, 16  # that are trained again, of short epochs and of long ones
 SLACK, LEAST = 0.03, 0.5  # relative, and nats: honest runs differed by 0.007 at most
 SAME_LOSS = 0.01  # of the loss's range over the history

@@ -13,14 +13,12 @@ from nbgrader.api import Gradebook
 from nbgrader.plugins import CsvExportPlugin
 
 from course_utils.assignment.answer_code import borrowed
-from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
-from course_utils.assignment.run_checks import UNVERIFIED
+from course_utils.assignment.plan import ASSIGNMENT, HISTORY, NOTEBOOK, UNVERIFIED
 from course_utils.files import atomic_path
-from grading.alike import same_numbers, same_runs
 from grading.course import configuration, students
 from grading.handback import said
 from grading.marking import result_of
-from grading.replay import HISTORY
+from grading.pool import in_a_process
 
 BORROWED, SANDBOX = "BORROWED: ", "SANDBOX: "
 TO_LOOK_AT = (
@@ -75,9 +73,18 @@ class Seen(NamedTuple):
         return not all(row.confined for row in self.marked)
 
 
-def look(root: Path, failed: Mapping[str, str] | None = None) -> Seen:
-    """Look at everything once; `failed` holds the reasons for those that could not be marked."""
-    return Seen(rows(root, failed), [*same_runs(root), *same_numbers(root)])
+def look(root: Path, failed: Mapping[str, str] | None = None, *, apart: bool = False) -> Seen:
+    """Look at everything once; `failed` holds the reasons for those that could not be marked.
+
+    Runs are compared here, or `apart`: in a process that takes its memory with it when it ends.
+    """
+    return Seen(rows(root, failed), in_a_process(_shared, root) if apart else _shared(root))
+
+
+def _shared(root: Path) -> list[str]:
+    from grading.alike import shared  # with networks and data, which nothing else here needs
+
+    return shared(root)
 
 
 # What the gradebook and the marked notebooks say

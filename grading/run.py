@@ -114,7 +114,7 @@ def _graded(root: Path, names: Sequence[str], options: argparse.Namespace, confi
     except KeyboardInterrupt:
         print("Interrupted. What is marked stays marked; `make grade` goes on with the rest.", file=sys.stderr)
         return 130
-    seen = look(root, failed)
+    seen = look(root, failed, apart=options.jobs > 0)
     print(page(seen))
     class_page.write(root / "report.html", seen)
     grades_csv(root)

@@ -118,9 +118,9 @@ def _in_memory(folder: str) -> list[str]:
 def _namespaces(*rights: str) -> list[str]:
     """All of them; root needs none for users, but the right to become another user inside."""
     apart = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    users = [] if os.geteuid() == 0 else ["--unshare-user", "--cap-drop", "ALL"]
-    had = (*BECOME, *rights) if os.geteuid() == 0 else rights
-    return [*apart, *users, *(part for right in had for part in ("--cap-add", right))]
+    as_root = os.geteuid() == 0
+    had = [part for right in (*BECOME * as_root, *rights) for part in ("--cap-add", right)]
+    return [*apart, *([] if as_root else ["--unshare-user"]), "--cap-drop", "ALL", *had]
 
 
 def _readable() -> Iterator[Path]:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
-from grading.parent import WRITABLE
+from grading.guest import WRITABLE
 from grading.plain import frame
 from grading.sandbox import Place, environment, start, start_parent
 

@@ -195,6 +195,23 @@ def test_weights_and_numbers_that_two_students_share(tmp_path):
     assert alike.same_numbers(tmp_path) == [f"Student number {NUMBER} stands in the runs of ada, bob."]
 
 
+def test_a_run_is_sketched_once_for_a_file_as_it_is(tmp_path, monkeypatch):
+    for student, seed in (("ada", 1), ("bob", 1)):
+        save_checkpoint(folder(tmp_path, student) / "runs" / "bce", started(seed), half=True)
+        alike.keep_sketches(tmp_path, student)
+    with monkeypatch.context() as patch:
+        patch.setattr(alike, "read_run", None)  # it must not be called
+        patch.setattr(alike, "WEIGHTS", tmp_path)
+        assert alike.same_runs(tmp_path) == ["Identical weights: ada/bce.safetensors, bob/bce.safetensors."]
+    path = tmp_path / "submitted" / "bob" / ASSIGNMENT / "runs" / "bce.safetensors"
+    times = path.stat()
+    save_checkpoint(path, started(2), half=True)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert alike.same_runs(tmp_path) == []
+    (tmp_path / "marking" / "ada" / "bce.sketch").write_bytes(b"half")
+    assert alike.same_runs(tmp_path) == []
+
+
 def test_other_facts_do_not_hide_the_same_weights_and_other_weights_are_not_the_same(tmp_path):
     for student, seed in (("ada", 1), ("bob", 1), ("eve", 2)):
         torch.manual_seed(seed)
@@ -296,7 +313,7 @@ def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch,
         (tmp_path / MARKING / student / "taken").mkdir(parents=True)
     monkeypatch.setattr(run, "marked", lambda root, name, confined: Result("key", "", [], {}, confined, 0.0))
     monkeypatch.setattr(book, "NbGraderAPI", lambda *words, **options: Nbgrader())
-    assert run.main(["--root", str(tmp_path), "--all"]) == 130
+    assert run.main(["--root", str(tmp_path), "--all", "--jobs", "0"]) == 130
     assert asked == ["ada"]
     assert "make grade" in capsys.readouterr().err
 

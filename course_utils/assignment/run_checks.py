@@ -17,6 +17,7 @@ from course_utils.assignment.plan import (
     REMEMBERED,
     TELLING_T,
     TRAIN_IMAGES,
+    UNVERIFIED,
     earlier_runs,
     planned,
 )
@@ -38,8 +39,6 @@ from course_utils.latent import decode, encode
 from course_utils.models import ConvVAE
 from course_utils.sources.source import DataUnavailable
 from course_utils.training import evaluate
-
-UNVERIFIED = "UNVERIFIED: "
 
 
 class Quality(NamedTuple):
