@@ -16,16 +16,17 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment
 
-from course_utils.assignment import answers, questions, truths
 from course_utils.assignment.answers import PASSED
 from course_utils.assignment.plan import ASSIGNMENT
 from course_utils.files import atomic_path
+from grading.course import CHECKOUT
 from grading.handback import question_of
 from grading.report import TO_LOOK_AT, UNGRADABLE, UNSAFE, Marked, Seen, verdict
 
 TEMPLATE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     (Path(__file__).parent / "class_page.html").read_text("utf-8")
 )
+CHECKS = CHECKOUT / "course_utils" / "assignment"
 COLUMN = 5  # points that share a column of the histogram of all marks
 MAX_SENTENCE = 200  # characters of a reason for lost points
 PIECE = re.compile(r"(?:\S+ +){3}\S+|\S+ .*\.$")  # of a check's own words: four of them, or the end of a sentence
@@ -180,8 +181,8 @@ def is_named(sentence: str) -> bool:
 
 @cache
 def _names() -> frozenset[str]:
-    """The words that stand in the checks' own sources."""
-    trees = [ast.parse(Path(module.__file__).read_text("utf-8")) for module in (truths, questions, answers)]
+    """The words that stand in the checks' own sources, which are read and not imported: they bring networks along."""
+    trees = [ast.parse((CHECKS / f"{name}.py").read_text("utf-8")) for name in ("truths", "questions", "answers")]
     words = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     return frozenset(text for text in words if isinstance(text, str) and PIECE.search(text))
 

@@ -98,7 +98,7 @@ GRADING = {
     "book": "course",
     "handback": "course guest hindrance",
     "report": "alike course handback marking pool",
-    "class_page": "handback report",
+    "class_page": "course handback report",
     "run": "book class_page course hindrance marking pool report sandbox",
     "lms": "course handback hindrance report",
 }
