@@ -8,6 +8,8 @@
     codebook      nearest code, straight-through, a living codebook     09
     quantized     the VQ-VAE and its loss                               09
     code_prior    masked convolutions: a prior over grids of codes      09
+    outlines      digits as the way of a pen around them                12
+    recurrent     a VAE that reads and draws outlines point by point    12
     adversarial   two players, and the loop that lets them play         -
 
 The numbers are the lessons that teach or use a module.
