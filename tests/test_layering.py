@@ -53,7 +53,7 @@ ALLOWED = {
     "variants.codebook": "",
     "variants.quantized": "models objectives variants.codebook",
     "variants.code_prior": "",
-    "variants.outlines": "",
+    "variants.outlines": "objectives",
     "variants.recurrent": "models objectives",
     "variants.adversarial": "batching checkpoints learner progress training",
     "assignment": "",

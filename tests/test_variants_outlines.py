@@ -1,13 +1,18 @@
-"""Outlines, against discs, squares and rings whose edges are known."""
+"""Outlines, against discs, squares and rings whose edges are known, and their cost against torch.distributions."""
+
+import math
 
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from torch.distributions import Normal, kl_divergence
+from torch.testing import assert_close
 
 from course_utils.data import load
-from course_utils.variants.outlines import UNIT, outline, outlines, signed_area
+from course_utils.variants.outlines import UNIT, outline, outline_elbo, outlines, signed_area
 
+STEPS, D = 6, 3
 ROWS, COLUMNS = np.mgrid[:28, :28]
 
 
@@ -76,3 +81,28 @@ def test_many_outlines_are_those_of_the_single_pictures():
 def test_other_pictures_are_refused(images):
     with pytest.raises(ValueError, match="Expected uint8 pictures"):
         outlines(images)
+
+
+def test_the_bound_agrees_with_distributions():
+    mu, logvar, x, x_hat = torch.randn(4, D), torch.randn(4, D), torch.randn(4, STEPS, 2), torch.randn(4, STEPS, 2)
+    parts = outline_elbo(x, x_hat, mu, logvar, sigma=0.3)
+    assert_close(parts.nll, -Normal(x_hat, 0.3).log_prob(x).sum(dim=(1, 2)))
+    posterior = Normal(mu, logvar.mul(0.5).exp())
+    assert_close(parts.kl, kl_divergence(posterior, Normal(0.0, 1.0)).sum(dim=1))
+    assert_close(parts.loss, parts.nll + parts.kl)
+
+
+def test_a_perfect_drawing_costs_less_than_nothing():
+    x, no = torch.zeros(1, STEPS, 2), torch.zeros(1, D)
+    assert_close(
+        outline_elbo(x, x, no, no, sigma=0.05).loss, torch.tensor([12 * math.log(0.05 * math.sqrt(2 * math.pi))])
+    )
+
+
+def test_within_its_budget_the_kl_is_free_and_pulls_at_nothing():
+    x = torch.randn(2, STEPS, 2)
+    mu = torch.stack([torch.full((D,), 0.1), torch.full((D,), 4.0)]).requires_grad_()
+    parts = outline_elbo(x, x, mu, torch.zeros(2, D), budget=5.0)
+    assert_close(parts.loss - parts.nll, torch.tensor([5.0, 24.0]))
+    parts.loss.sum().backward()
+    assert_close(mu.grad, torch.stack([torch.zeros(D), torch.full((D,), 4.0)]))

@@ -18,8 +18,8 @@ from course_utils.pretrained import weights_dir
 from course_utils.runtime import course_root, seed_everything
 from course_utils.training import evaluate, fit
 from course_utils.variants.judge import Judge, judged
-from course_utils.variants.outlines import UNIT, outlines
-from course_utils.variants.recurrent import RecurrentVAE, outline_elbo
+from course_utils.variants.outlines import UNIT, outline_elbo, outlines
+from course_utils.variants.recurrent import RecurrentVAE
 
 DIGITS_LICENCE = (
     "MNIST (LeCun, Cortes, Burges) is distributed for research and teaching, commonly under CC BY-SA 3.0; "

@@ -5,9 +5,12 @@ import torch
 from contourpy import contour_generator
 from torch import Tensor
 
+from course_utils.objectives import NegativeElbo, gaussian_kl, gaussian_nll
+
 POINTS = 32
 UNIT = 10.0  # pixels
 INK = 0.5  # of full ink: where the outline runs
+SIGMA = 0.05  # of a coordinate: half a pixel
 
 
 def signed_area(points: np.ndarray) -> float:
@@ -51,3 +54,14 @@ def outlines(images: Tensor, points: int = POINTS) -> Tensor:
         raise ValueError(f"Expected uint8 pictures (n, 1, h, w), got {images.dtype} of shape {tuple(images.shape)}.")
     found = np.stack([outline(image, points) for image in images[:, 0].numpy()])
     return torch.from_numpy(found).float()
+
+
+def outline_elbo(
+    x: Tensor, x_hat: Tensor, mu: Tensor, logvar: Tensor, *, sigma: float = SIGMA, budget: float = 0.0
+) -> NegativeElbo:
+    """-log N(x; x_hat, sigma²) + max(KL, budget) per outline, in nats; the negative of the ELBO at budget 0.
+
+    (n, steps, 2) twice, then (n, d) twice. A density's logarithm may be negative and depends on the unit of length.
+    """
+    nll, kl = gaussian_nll(x_hat, x, sigma**2), gaussian_kl(mu, logvar)
+    return NegativeElbo(nll + kl.clamp_min(budget), nll, kl)

@@ -8,9 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.models import check_latents
-from course_utils.objectives import NegativeElbo, gaussian_kl, gaussian_nll, reparameterize
-
-SIGMA = 0.05  # of the points, in units of ten pixels: half a pixel
+from course_utils.objectives import reparameterize
 
 
 class Drawn(NamedTuple):
@@ -99,14 +97,3 @@ def input_dropout(previous: Tensor, share: float) -> Tensor:
     """Whole points replaced by zeros, each with probability `share`: (n, steps, 2) -> same.  [Bowman et al. 2016]"""
     kept = torch.rand(previous.shape[:2], device=previous.device) >= share
     return previous * kept[..., None]
-
-
-def outline_elbo(
-    x: Tensor, x_hat: Tensor, mu: Tensor, logvar: Tensor, *, sigma: float = SIGMA, budget: float = 0.0
-) -> NegativeElbo:
-    """-log N(x; x_hat, sigma²) + max(KL, budget) per outline, in nats; the negative of the ELBO at budget 0.
-
-    (n, steps, 2) twice, then (n, d) twice. A density's logarithm may be negative and depends on the unit of length.
-    """
-    nll, kl = gaussian_nll(x_hat, x, sigma**2), gaussian_kl(mu, logvar)
-    return NegativeElbo(nll + kl.clamp_min(budget), nll, kl)
