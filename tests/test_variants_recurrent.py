@@ -8,8 +8,10 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from course_utils.checkpoints import load_checkpoint, save_checkpoint
+from course_utils.data import load
+from course_utils.pretrained import load_pretrained
 from course_utils.training import fit
-from course_utils.variants.outlines import outline_elbo
+from course_utils.variants.outlines import outline_elbo, outlines
 from course_utils.variants.recurrent import RecurrentVAE, input_dropout
 
 STEPS, D = 6, 3
@@ -120,6 +122,17 @@ def test_weights_come_back_from_a_file(tmp_path, z):
     path = save_checkpoint(tmp_path / "outlines", model)
     same, _ = load_checkpoint(path, lambda name, **arguments: {"recurrent": RecurrentVAE}[name](**arguments))
     assert_close(same.eval().draw(z), model.draw(z))
+
+
+def test_the_weights_that_come_with_the_course_draw_what_they_read_as_well_as_their_facts_say():
+    model, facts = load_pretrained("mnist-outlines", lambda name, **arguments: RecurrentVAE(**arguments))
+    x = outlines(load("mnist", "test", "bundled").images)
+    with torch.no_grad():
+        drawn = model.draw(model.encode(x)[0])
+    apart = 10 * (drawn - x).square().mean().sqrt().item()
+    assert apart == pytest.approx(facts["pixels_apart"]["bundled"], abs=0.02)
+    blank = 10 * (x - x.mean(dim=0)).square().mean().sqrt().item()
+    assert apart < blank / 5
 
 
 @pytest.mark.parametrize(
