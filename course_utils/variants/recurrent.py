@@ -20,7 +20,7 @@ class Drawn(NamedTuple):
 
 
 class RecurrentVAE(nn.Module):
-    """VAE of sequences of points (n, steps, 2): a GRU reads, z starts another that draws.  [Fabius & van Amersfoort 2015]
+    """VAE of sequences (n, steps, 2): a GRU reads points, z starts another that draws.  [Fabius & van Amersfoort 2015]
 
     At every step the drawing GRU hears z and a clock, and with `feedback` the point before: in `forward` the true one
     (teacher forcing), of which in training mode a share `dropout` is replaced by zeros; in `draw` its own.
