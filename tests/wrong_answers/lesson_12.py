@@ -12,7 +12,7 @@ def dropped(body: str) -> str:
 
 
 def budget(body: str) -> str:
-    return f"def with_budget(nll, kl, budget):\n    {body}\n"
+    return f"def charged_loss(nll, kl, budget):\n    {body}\n"
 
 
 TERMS = "(x * np.roll(y, -1) - np.roll(x, -1) * y)"
