@@ -53,6 +53,8 @@ ALLOWED = {
     "variants.codebook": "",
     "variants.quantized": "models objectives variants.codebook",
     "variants.code_prior": "",
+    "variants.outlines": "objectives",
+    "variants.recurrent": "models objectives",
     "variants.adversarial": "batching checkpoints learner progress training",
     "assignment": "",
     "assignment.plan": "",

@@ -37,6 +37,9 @@ TAUGHT_IN = {
     "perplexity": "09",
     "MaskedConv2d": "09",
     "sample_codes": "09",
+    "outline": "12",
+    "RecurrentVAE": "12",
+    "outline_elbo": "12",
 }
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 

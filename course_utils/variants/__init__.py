@@ -2,12 +2,14 @@
 
     conditional   a condition told to encoder, decoder, or both         07
     judge         a classifier of digits, and what it sees in pictures  07 08 09
-    measures      Fréchet distance, precision and recall, fine power    07 08 09
+    measures      Fréchet distance, precision and recall, fine power    07 08 09 12
     hierarchical  two layers of latents, bottom-up and as a ladder      08
     layered_loss  their bound layer by layer, warm-up and free bits     08
     codebook      nearest code, straight-through, a living codebook     09
     quantized     the VQ-VAE and its loss                               09
     code_prior    masked convolutions: a prior over grids of codes      09
+    outlines      digits as the way of a pen around them                12
+    recurrent     a VAE that reads and draws outlines point by point    12
     adversarial   two players, and the loop that lets them play         -
 
 The numbers are the lessons that teach or use a module.
