@@ -57,7 +57,7 @@ def test_every_model_has_a_row_and_only_the_flat_one_no_upper_layer():
 def test_every_way_of_marking_has_a_row_and_the_gradebook_a_line_for_each_size():
     if not sandboxed():
         pytest.skip("bubblewrap does not work here")
-    rows = python("-m", "benchmarks.marking", "--submissions", "1", "--ways", "ours, 1 job").splitlines()
-    assert rows[0].split() == ["s", "each", "each", "minute", "ratio"] and rows[1].split()[-1] == "1.00"
+    rows = python("-m", "benchmarks.marking", "--submissions", "1", "--ways", "ours, 1 job").splitlines()[-2:]
+    assert rows[0].split() == ["s", "each", "each", "minute", "ratio"] and float(rows[1].split()[-1]) == 1
     lines = python("-m", "benchmarks.scale", "--submissions", "1").splitlines()
     assert [line.split()[0] for line in lines] == ["1", "reports:"]
