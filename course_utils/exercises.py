@@ -14,6 +14,7 @@ RIGHT = "Right."
 UNANSWERED = "Not answered yet: replace the placeholder in the cell above, run it, then run this cell again."
 CELLS_MODULE = "__main__"  # where the code of a notebook's cells runs
 CURES = {  # for exceptions: part of the message, and what helps
+    "max() received an invalid": "torch.max wants two tensors; clamp_min takes a number.",
     "must be Tensor, not": "torch's functions take tensors: wrap a number in torch.tensor(...), or use math's.",
     "only one element tensors": "math's functions take one number: use torch's for tensors.",
     "that requires grad": "Stay with torch's functions, which keep track of gradients.",
@@ -73,6 +74,7 @@ def raised(error: Exception, function: Callable[..., Any] | None = None) -> str:
     _, number, code = reached(error, own) or ("", 0, "")
     place = f", line {number}{f': `{code}`,' if code else ','}" if number else ""
     message = (str(error).strip().split("\n")[0] or "without a message").rstrip(".")
+    message = message.removesuffix(", but expected one of:")  # what torch lists on the lines below
     cure = next((f" {cure}" for part, cure in CURES.items() if part in message), "")
     return f"your answer{place} raises {type(error).__name__}: {message}.{cure}"
 

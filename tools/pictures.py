@@ -18,6 +18,7 @@ CELLS = {
     "07_conditions_and_beta": "style-figure",
     "08_better_priors": "five-rows",
     "09_discrete_codes": "four-figure",
+    "12_sequences": "between-figure",
 }
 
 

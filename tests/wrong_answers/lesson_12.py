@@ -37,6 +37,7 @@ WRONG = [
         "is too (small|large)",
         specific=False,
     ),
+    Wrong("try-area", area(f"return {TERMS}.sum()"), "Halve the sum, and take abs"),
     # input dropout
     Wrong("try-dropout", dropped("return points * (u < p)[..., None]"), "You kept what should go"),
     Wrong("try-dropout", dropped("return points * (u >= p)[..., None] / (1 - p)"), "Do not rescale"),
@@ -65,6 +66,14 @@ WRONG = [
     Wrong("try-budget", budget("return (nll + (kl - budget).clamp_min(0)).mean()"), "only what is above the budget"),
     Wrong("try-budget", budget("return (nll + (kl - budget).abs()).mean()"), "Above the budget charge the KL itself"),
     Wrong("try-budget", budget("return (nll + kl + budget).mean()"), "Do not add the budget"),
+    Wrong("try-budget", budget("return (nll + kl).clamp_min(budget).mean()"), "Charge the KL the budget, not the sum"),
+    Wrong("try-budget", budget("return max((nll + kl).mean(), torch.tensor(budget))"), "not the mean loss"),
+    Wrong("try-budget", budget("return nll.clamp_min(budget).mean() + kl.mean()"), "not the reconstruction"),
+    Wrong(
+        "try-budget",
+        budget("return (nll + torch.max(kl, budget)).mean()"),
+        r"got \(Tensor, float\)\. torch.max wants two tensors; clamp_min",
+    ),
     Wrong("try-budget", budget("return (nll + kl).mean()"), "The budget is missing"),
     Wrong("try-budget", budget("return (nll + budget).mean()"), "The KL is missing"),
     Wrong("try-budget", budget("return kl.clamp_min(budget).mean()"), "The reconstruction is missing"),
