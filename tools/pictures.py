@@ -18,6 +18,8 @@ CELLS = {
     "07_conditions_and_beta": "style-figure",
     "08_better_priors": "five-rows",
     "09_discrete_codes": "four-figure",
+    "10_adversaries": "pinwheel-figure",
+    "11_vae_gan_diffusion": "the-figure",
     "12_sequences": "between-figure",
 }
 
