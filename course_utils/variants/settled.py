@@ -1,0 +1,69 @@
+"""The models whose weights come with lesson 11: `load_pretrained(name, settled)`."""
+
+from typing import Any
+
+from torch import nn
+
+from course_utils.variants.code_prior import CodePrior
+from course_utils.variants.denoisers import CodeNetwork, UNet
+from course_utils.variants.diffusion import Diffusion
+from course_utils.variants.flow_matching import Flow
+from course_utils.variants.quantized import VQVAE
+
+
+class PixelDiffusion(Diffusion):
+    """Diffusion on digits in [0, 1], which it handles as x_0 in [-1, 1]."""
+
+    name = "mnist-diffusion"
+
+    def __init__(self) -> None:
+        super().__init__(UNet(), centre=0.5, scale=0.5)
+        self.arguments: dict[str, Any] = {}
+
+
+class LatentDiffusion(Diffusion):
+    """Diffusion on codes of dimension `dim`."""
+
+    name = "mnist-latent-diffusion"
+
+    def __init__(self, dim: int = 20) -> None:
+        super().__init__(CodeNetwork(dim))
+        self.arguments: dict[str, Any] = {"dim": dim}
+
+
+class LatentFlow(Flow):
+    """Flow matching on codes of dimension `dim`."""
+
+    name = "mnist-latent-flow"
+
+    def __init__(self, dim: int = 20) -> None:
+        super().__init__(CodeNetwork(dim))
+        self.arguments: dict[str, Any] = {"dim": dim}
+
+
+class SettledVQ(VQVAE):
+    """The VQ-VAE of lesson 09 with 64 codes on a grid of 7 x 7."""
+
+    name = "mnist-vq"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arguments: dict[str, Any] = {}
+
+
+class SettledPrior(CodePrior):
+    """The prior over its grids."""
+
+    name = "mnist-vq-prior"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arguments: dict[str, Any] = {}
+
+
+SETTLED = {kind.name: kind for kind in (PixelDiffusion, LatentDiffusion, LatentFlow, SettledVQ, SettledPrior)}
+
+
+def settled(name: str, **arguments: Any) -> nn.Module:
+    """The network that belongs to weights of this name."""
+    return SETTLED[name](**arguments)
