@@ -100,7 +100,8 @@ def test_noise_and_x0_follow_from_v(generator):
 def test_exact_steps_sample_exactly(generator):
     model = Diffusion(Exact(300), 300)
     for noisy in (True, False):
-        x = sample(model, (8_000, 2), generator, steps=300, noisy=noisy).double()
+        noise = torch.randn(8_000, 2, generator=generator).double()
+        x = sample(model, noise, steps=300, generator=generator if noisy else None)
         assert_close(moments(x), (MEAN, COVARIANCE), atol=0.06, rtol=0)
 
 
@@ -140,18 +141,15 @@ def test_grey_levels_share_out_the_whole_probability():
 
 def test_a_flow_carries_noise_to_the_data(generator):
     model = Flow(ExactFlow())
-    x = carry(model, (4_000, 2), generator, steps=20).double()
+    x = carry(model, torch.randn(4_000, 2, generator=generator).double(), steps=20)
     assert_close(moments(x), (MEAN, COVARIANCE), atol=0.08, rtol=0)
-    z = torch.randn(50, 2, generator=torch.Generator().manual_seed(1)).double()
+    z = torch.randn(50, 2, generator=generator).double()
     values, vectors = torch.linalg.eigh(COVARIANCE)
     exact = MEAN + z @ (vectors * values.sqrt()) @ vectors.T  # the way of each is its own, and known
-    errors = [_error(model, exact, steps=steps, heun=heun) for steps, heun in ((64, False), (32, True))]
+    plans = ({"steps": 64, "heun": False}, {"steps": 32, "heun": True})
+    errors = [float((carry(model, z, **plan) - exact).norm(dim=1).mean()) for plan in plans]
     assert errors[1] < errors[0] / 5
     assert errors[1] < 1e-2
-
-
-def _error(model: Flow, exact: torch.Tensor, **plan: float) -> float:
-    return float((carry(model, exact.shape, torch.Generator().manual_seed(1), **plan) - exact).norm(dim=1).mean())
 
 
 @pytest.mark.parametrize("family", [Diffusion, Flow])
@@ -160,7 +158,8 @@ def test_data_units_come_back(family, generator):
     torch.manual_seed(0)
     network, draw = CodeNetwork(2, 16), sample if family is Diffusion else carry
     plain, moved = family(network), family(network, centre=3.0, scale=0.5)
-    x, y = (draw(m, (5, 2), torch.Generator().manual_seed(0), steps=4) for m in (plain, moved))
+    noise = torch.randn(5, 2, generator=generator)
+    x, y = (draw(m, noise, steps=4) for m in (plain, moved))
     assert_close(y, 0.5 * x + 3.0)
 
 
@@ -180,7 +179,7 @@ def test_fit_learns_a_cloud_with_either_family(family, generator):
     x = data(2_000, generator).float()
     history = fit(model, x, squared_error, epochs=8, generator=generator, learning_rate=5e-3, progress=False)
     assert history.column("loss")[-1] < 0.9 * history.column("loss")[0]
-    drawn = draw(model, (2_000, 2), generator)
+    drawn = draw(model, torch.randn(2_000, 2, generator=generator))
     assert_close(drawn.mean(dim=0).double(), MEAN, atol=0.25, rtol=0)
 
 

@@ -55,7 +55,7 @@ class _Block(nn.Module):
 class CodeNetwork(nn.Module):
     """Noisy codes and their times in [0, 1] -> a number per dimension: (n, d), (n,) -> (n, d)."""
 
-    def __init__(self, dim: int, width: int = 256, blocks: int = 3) -> None:
+    def __init__(self, dim: int, width: int = 160, blocks: int = 3) -> None:
         super().__init__()
         self.first, self.last = nn.Linear(dim, width), nn.Linear(width, dim)
         self.clock = nn.Sequential(nn.Linear(16, 64), nn.SiLU())

@@ -79,23 +79,21 @@ class Diffusion(nn.Module):
 
 
 @torch.no_grad()
-def sample(
-    model: Diffusion, shape: tuple[int, ...], generator: torch.Generator, *, steps: int = 20, noisy: bool = False
-) -> Tensor:
-    """Data (n, ...) out of noise in `steps` calls of the network, on the CPU.
+def sample(model: Diffusion, noise: Tensor, *, steps: int = 20, generator: torch.Generator | None = None) -> Tensor:
+    """What becomes of noise (n, ...) in `steps` calls of the network: data (n, ...).
 
-    At each step x_0 and noise are predicted and put together anew at a smaller angle; `noisy` draws from the posterior
-    at the predicted x_0 instead (DDPM, for steps = model.steps).  [Song et al. 2021; Ho et al. 2020]
+    At each step x_0 and noise are predicted and put together anew at a smaller angle (DDIM). With a CPU `generator`,
+    each step draws from the posterior at the predicted x_0 instead (DDPM, for steps = model.steps).
+    [Song et al. 2021; Ho et al. 2020]
     """
     model.eval()
-    x = torch.randn(shape, generator=generator)
-    times = torch.linspace(model.steps, 0, steps + 1).round().long()
+    x, times = noise, torch.linspace(model.steps, 0, steps + 1).round().long()
     for t, s in zip(times[:-1], times[1:]):
         t, s = t.expand(len(x)), s.expand(len(x))
         x0, eps = model.predicted(x, t)
-        if noisy:
-            mean, variance = model.posterior(x0, x, t, s)
-            x = mean + variance.sqrt() * torch.randn(shape, generator=generator)
-        else:
+        if generator is None:
             x = model.noised(x0, s, eps)
+        else:
+            mean, variance = model.posterior(x0, x, t, s)
+            x = mean + variance.sqrt() * torch.randn(x.shape, generator=generator)
     return x * model.scale + model.centre

@@ -23,14 +23,12 @@ class Flow(nn.Module):
 
 
 @torch.no_grad()
-def carry(
-    model: Flow, shape: tuple[int, ...], generator: torch.Generator, *, steps: int = 10, heun: bool = True
-) -> Tensor:
-    """Noise carried along the velocity to data (n, ...); Heun's steps call the network twice, Euler's once."""
+def carry(model: Flow, noise: Tensor, *, steps: int = 10, heun: bool = True) -> Tensor:
+    """Noise (n, ...) carried along the velocity to data; Heun's steps call the network twice, Euler's once."""
     model.eval()
-    y, dt = torch.randn(shape, generator=generator), 1 / steps
+    y, dt = noise, 1 / steps
     for k in range(steps):
-        t = torch.full(shape[:1], k * dt)
+        t = torch.full(noise.shape[:1], k * dt)
         velocity = model.network(y, t)
         if heun:
             velocity = (velocity + model.network(y + dt * velocity, t + dt)) / 2

@@ -24,10 +24,19 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     ||mean difference||² + tr(A + B - 2 (AB)^½); the trace of the root is the sum of the roots of AB's eigenvalues.
     """
     _same_width(a, b)
-    a, b = a.double(), b.double()
-    cov_a, cov_b = torch.cov(a.T).reshape(a.shape[1], -1), torch.cov(b.T).reshape(a.shape[1], -1)
+    return gaussian_distance(*moments(a), *moments(b))
+
+
+def moments(cloud: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (d,) and covariance (d, d) of a cloud (n, d), in double precision."""
+    cloud = cloud.double()
+    return cloud.mean(dim=0), torch.cov(cloud.T).reshape(cloud.shape[1], -1)
+
+
+def gaussian_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:
+    """`frechet_distance` of two Gaussians by their means (d,) and covariances (d, d)."""
     roots = torch.linalg.eigvals(cov_a @ cov_b).real.clamp(min=0).sqrt().sum()
-    return float((a.mean(dim=0) - b.mean(dim=0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * roots)
+    return float((mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * roots)
 
 
 def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> PrecisionRecall:
@@ -53,10 +62,11 @@ def _balls(cloud: Tensor, k: int) -> Callable[[Tensor], float]:
 
 def fine_power(images: Tensor, real: Tensor) -> float:
     """Power above a quarter cycle per pixel as a multiple of that of real pictures: (n, 1, h, w), (m, 1, h, w)."""
-    return _fine(images) / _fine(real)
+    return fine(images) / fine(real)
 
 
-def _fine(images: Tensor) -> float:
+def fine(images: Tensor) -> float:
+    """Mean power above a quarter cycle per pixel of pictures (n, 1, h, w)."""
     vertical = np.fft.fftfreq(images.shape[-2])[:, None]
     horizontal = np.fft.fftfreq(images.shape[-1])[None, :]
     fine = torch.from_numpy(np.hypot(vertical, horizontal) > 0.25)

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from course_utils.variants.code_prior import CodePrior
 from course_utils.variants.denoisers import CodeNetwork, UNet
@@ -61,7 +63,35 @@ class SettledPrior(CodePrior):
         self.arguments: dict[str, Any] = {}
 
 
-SETTLED = {kind.name: kind for kind in (PixelDiffusion, LatentDiffusion, LatentFlow, SettledVQ, SettledPrior)}
+class Mixture(nn.Module):
+    """A mixture of Gaussians over codes, as lesson 08 fits it, by the roots of its covariances."""
+
+    name = "mnist-mixture"
+    means: Tensor
+    roots: Tensor
+    log_shares: Tensor
+
+    def __init__(self, components: int = 50, dim: int = 20) -> None:
+        super().__init__()
+        self.arguments = {"components": components, "dim": dim}
+        shapes = {"means": (components, dim), "roots": (components, dim, dim), "log_shares": (components,)}
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.zeros(shape))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z) in nats: (n, d) -> (n,)."""
+        parts = MultivariateNormal(self.means, scale_tril=self.roots)
+        return MixtureSameFamily(Categorical(logits=self.log_shares), parts).log_prob(z)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """n codes (n, d)."""
+        picked = torch.multinomial(self.log_shares.exp(), n, replacement=True, generator=generator)
+        eps = torch.randn(n, self.means.shape[1], generator=generator)
+        return self.means[picked] + (self.roots[picked] @ eps[..., None]).squeeze(-1)
+
+
+KINDS = (PixelDiffusion, LatentDiffusion, LatentFlow, SettledVQ, SettledPrior, Mixture)
+SETTLED = {kind.name: kind for kind in KINDS}
 
 
 def settled(name: str, **arguments: Any) -> nn.Module:
