@@ -45,7 +45,7 @@ LICENCE = (
     "contained in the weights as such."
 )
 LIMITS = "Twenty-eight pixels, centred digits, American writers of the 1980s and 1990s. For teaching, nothing else."
-PIXEL_EPOCHS, LATENT_EPOCHS, VQ_EPOCHS, PRIOR_EPOCHS = 12, 30, 6, 15
+PIXEL_EPOCHS, LATENT_EPOCHS, VQ_EPOCHS, PRIOR_EPOCHS = 12, 30, 3, 6
 DRAWS = 10_000
 
 
