@@ -14,9 +14,14 @@ from course_utils.checkpoints import save_checkpoint
 from course_utils.data import load
 from course_utils.files import atomic_path
 from course_utils.pretrained import weights_dir
-from course_utils.runtime import seed_everything
+from course_utils.runtime import course_root, seed_everything
+from course_utils.training import trains_in
+from course_utils.variants.adversarial import Player, fit_players
 from course_utils.variants.judge import Judge, judged
+from course_utils.variants.players import Averaged, Critic, Generator, critic_loss, generator_loss
 
+BUILD = course_root() / "build" / "weights"
+GAN_EPOCHS = 20
 DIGITS_LICENCE = (
     "MNIST (LeCun, Cortes, Burges) is distributed for research and teaching, commonly under CC BY-SA 3.0; "
     "scikit-learn's digits (Alpaydin, Kaynak) come under CC BY 4.0. No image is contained in the weights as such."
@@ -74,6 +79,28 @@ def store(
     with atomic_path(path.with_suffix(".md")) as scratch:
         scratch.write_text(f"# {model.name}\n\n{purpose}\n\n| | |\n|---|---|\n{lines}", encoding="utf-8")
     return path
+
+
+def mnist_gan() -> Path:
+    """Train a DCGAN on MNIST; what is stored is the generator with a running mean of its weights."""
+    generator, images = seed_everything(0), load("mnist", choice="real").images
+    drawn, critic = Averaged(Generator()), Critic()
+    dtype = getattr(torch, trains_in(critic))
+
+    def of_critic(x: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            with torch.no_grad():
+                x_hat = drawn(torch.randn(len(x), 64)).sigmoid().float()
+            return critic_loss(critic(x).float(), critic(x_hat).float())
+
+    def of_generator(x: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            x_hat = drawn(torch.randn(len(x), 64)).sigmoid().float()
+            return generator_loss(critic(x_hat).float())
+
+    players = {"critic": Player(critic, of_critic), "generator": Player(drawn, of_generator)}
+    settings = {"epochs": GAN_EPOCHS, "batch_size": 64, "generator": generator}
+    fit_players(players, images, **settings, checkpoint=BUILD / "mnist-gan.run.safetensors")
 
 
 MAKERS: dict[str, Callable[[], Path]] = {Judge.name: digit_judge}
