@@ -115,7 +115,9 @@ def test_mmd_by_hand_and_its_default_width():
 
 
 def test_mmd_of_equal_clouds_has_no_bias():
-    values = [mmd(torch.randn(20, 2, generator=dice(k)), torch.randn(20, 2, generator=dice(k + 500))) for k in range(300)]
+    values = [
+        mmd(torch.randn(20, 2, generator=dice(k)), torch.randn(20, 2, generator=dice(k + 500))) for k in range(300)
+    ]
     assert sum(values) / 300 == pytest.approx(0, abs=0.006)
     assert min(values) < 0 < max(values)
 
