@@ -54,6 +54,7 @@ ALLOWED = {
     "variants.quantized": "models objectives variants.codebook",
     "variants.code_prior": "",
     "variants.adversarial": "batching checkpoints learner progress training",
+    "variants.averaged": "",
     "variants.players": "models",
     "assignment": "",
     "assignment.plan": "",

@@ -7,8 +7,8 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from torch import nn
 
+from course_utils.variants.averaged import Averaged
 from course_utils.variants.players import (
-    Averaged,
     Critic,
     Generator,
     critic_loss,
@@ -94,5 +94,18 @@ def test_a_mean_of_weights_is_kept_in_training_and_used_in_eval_mode():
         averaged(one)  # looking is no training
     averaged.eval()
     assert averaged(one).item() == pytest.approx(0.75 * start + 0.25 * 5)
-    assert averaged.settled()(one).item() == pytest.approx(0.75 * start + 0.25 * 5)
+    assert averaged.settled([one])(one).item() == pytest.approx(0.75 * start + 0.25 * 5)
     assert [name for name, _ in averaged.named_parameters()] == ["network.weight"]
+
+
+def test_settled_weights_get_statistics_of_their_own():
+    norm = nn.BatchNorm2d(1)
+    averaged, x = Averaged(nn.Sequential(nn.Conv2d(1, 1, 1), norm), decay=0.5), torch.randn(64, 1, 3, 3)
+    for _ in range(3):
+        averaged(x)
+        nn.init.constant_(averaged.network[0].weight, 7.0)
+    settled = averaged.settled(x.split(16))
+    seen = settled[0](x)
+    torch.testing.assert_close(norm.running_mean, seen.mean().view(1))
+    assert (norm.momentum, settled.training) == (0.1, False)
+    assert settled[0].weight.item() != 7

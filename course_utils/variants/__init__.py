@@ -1,14 +1,16 @@
 """Families beyond the plain VAE, one module each with only what differs, and how their samples are measured.
 
     conditional   a condition told to encoder, decoder, or both         07
-    judge         a classifier of digits, and what it sees in pictures  07 08 09
-    measures      Fréchet distance, precision and recall, fine power    07 08 09
+    judge         a classifier of digits, and what it sees in pictures  07 08 09 10
+    measures      Fréchet distance, precision and recall, two samples   07 08 09 10
     hierarchical  two layers of latents, bottom-up and as a ladder      08
     layered_loss  their bound layer by layer, warm-up and free bits     08
     codebook      nearest code, straight-through, a living codebook     09
     quantized     the VQ-VAE and its loss                               09
     code_prior    masked convolutions: a prior over grids of codes      09
-    adversarial   two players, and the loop that lets them play         -
+    adversarial   two players, and the loop that lets them play         10
+    players       generator, critic, VAE-GAN, and what they minimise    10
+    averaged      a running mean of a network's weights                 -
 
 The numbers are the lessons that teach or use a module.
 """

@@ -1,6 +1,5 @@
 """Networks of adversarial games over digits, and what their players minimise."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,7 +12,7 @@ def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def saturating_loss(fake: Tensor) -> Tensor:
-    """E log(1 - D(x̂)) from logits (n,), in nats: what the critic's objective leaves to the generator.  [ibid., eq. 1]"""
+    """E log(1 - D(x̂)) from logits (n,), in nats: what eq. 1 there leaves to the generator."""
     return -F.softplus(fake).mean()
 
 
@@ -79,46 +78,12 @@ class Critic(nn.Module):
 
 
 class VAEGAN(VAE):
-    """The lecture's encoder, and a generator for a decoder: a VAE to be judged by a critic.  [Larsen et al. 2016]"""
+    """A VAE that faces a critic: the lecture's encoder, 128 hidden units, and a generator.  [Larsen et al. 2016]"""
 
     name = "vae-gan"
 
     def __init__(self, latent_dim: int = 20) -> None:
         super().__init__(MNIST_SHAPE, latent_dim)
         self.arguments = {"latent_dim": latent_dim}
-        self.encoder = Encoder(MNIST_SHAPE, (32, 64), 256, latent_dim)
+        self.encoder = Encoder(MNIST_SHAPE, (32, 64), 128, latent_dim)
         self.decoder = Generator(latent_dim)
-
-
-class Averaged(nn.Module):
-    """A network in training; in eval mode, the network with a running mean of its weights.
-
-    Every forward pass that trains makes the mean forget a share 1 - decay.
-    """
-
-    def __init__(self, network: nn.Module, decay: float = 0.999) -> None:
-        super().__init__()
-        self.network, self.decay = network, decay
-        for name, weight in network.named_parameters():
-            self.register_buffer(_buffer(name), weight.detach().clone())
-
-    def forward(self, z: Tensor) -> Tensor:
-        if not self.training:
-            return torch.func.functional_call(self.network, self.means(), (z,))
-        if torch.is_grad_enabled():
-            for name, weight in self.network.named_parameters():
-                self.get_buffer(_buffer(name)).lerp_(weight.detach(), 1 - self.decay)
-        return self.network(z)
-
-    def means(self) -> dict[str, Tensor]:
-        """The running means by the names of the network's weights."""
-        return {name: self.get_buffer(_buffer(name)) for name, _ in self.network.named_parameters()}
-
-    def settled(self) -> nn.Module:
-        """The network itself in eval mode, the means put in the place of its weights."""
-        self.network.load_state_dict(self.means(), strict=False)
-        return self.network.eval()
-
-
-def _buffer(name: str) -> str:
-    return "mean_" + name.replace(".", "_")
