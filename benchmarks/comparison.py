@@ -24,7 +24,6 @@ from course_utils.objectives import gaussian_kl, negative_elbo, reparameterize
 from course_utils.pretrained import weights_dir
 from course_utils.runtime import seed_everything
 from course_utils.training import evaluate, fit, trains_in
-from course_utils.variants import players
 from course_utils.variants.adversarial import Player, fit_players
 from course_utils.variants.averaging import Averaged
 from course_utils.variants.code_prior import CodePrior, code_cost, sample_codes
@@ -106,7 +105,7 @@ class Contest:
         ), parts.bound.mean().item()
 
     def gan(self) -> Trained:
-        drawn, critic = players.Averaged(Generator()), Critic()
+        drawn, critic = Generator(), Critic()
 
         def fakes(x: Tensor) -> Tensor:
             return drawn(torch.randn(len(x), 64)).sigmoid().float()
@@ -120,14 +119,14 @@ class Contest:
             return generator_loss(critic(fakes(x)).float())
 
         self.play({"critic": Player(critic, of_critic), "generator": Player(drawn, of_generator)})
-        return self.decoder(drawn.settled(), lambda n: torch.randn(n, 64, generator=self.generator)), None
+        return self.decoder(drawn, lambda n: torch.randn(n, 64, generator=self.generator)), None
 
     def vae_gan(self) -> Trained:
-        model, critic = players.Averaged(VAEGAN()), Critic()
+        model, critic = VAEGAN(), Critic()
 
         def pictures(x: Tensor) -> tuple[Tensor, Tensor]:
             output = model(x)
-            drawn = model.network.decode(torch.randn(len(x), 20))
+            drawn = model.decode(torch.randn(len(x), 20))
             return torch.cat([output.x_logits, drawn]).sigmoid().float(), gaussian_kl(output.mu, output.logvar)
 
         def of_critic(x: Tensor) -> Tensor:
@@ -141,7 +140,7 @@ class Contest:
             return (likeness + kl).mean() + FOOLING * generator_loss(critic(x_hat).float())
 
         self.play({"critic": Player(critic, of_critic), "model": Player(model, of_model)})
-        return self.decoder(model.settled(), self.noise), None
+        return self.decoder(model, self.noise), None
 
     def play(self, both: dict[str, Player]) -> None:
         """The game for the whole budget, in the precision that `fit` would choose."""

@@ -37,6 +37,10 @@ TAUGHT_IN = {
     "perplexity": "09",
     "MaskedConv2d": "09",
     "sample_codes": "09",
+    "prior_nats": "11",
+    "step_nats": "11",
+    "sample": "11",
+    "carry": "11",
 }
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 

@@ -10,6 +10,7 @@ from course_utils.variants.code_prior import CodePrior
 from course_utils.variants.denoisers import CodeNetwork, UNet
 from course_utils.variants.diffusion import Diffusion
 from course_utils.variants.flow_matching import Flow
+from course_utils.variants.players import VAEGAN, Generator
 from course_utils.variants.quantized import VQVAE
 
 
@@ -91,7 +92,7 @@ class Mixture(nn.Module):
 
 
 KINDS = (PixelDiffusion, LatentDiffusion, LatentFlow, SettledVQ, SettledPrior, Mixture)
-SETTLED = {kind.name: kind for kind in KINDS}
+SETTLED = {kind.name: kind for kind in KINDS} | {"mnist-gan": Generator, "mnist-vae-gan": VAEGAN}
 
 
 def settled(name: str, **arguments: Any) -> nn.Module:
