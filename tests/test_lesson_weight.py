@@ -17,6 +17,7 @@ HELD = (  # stems of notebooks, in reading order
     "08_better_priors",
     "09_discrete_codes",
     "10_adversaries",
+    "12_sequences",
     "assignment4",
 )
 

@@ -43,6 +43,9 @@ TAUGHT_IN = {
     "saturating_loss": "10",
     "generator_loss": "10",
     "feature_loss": "10",
+    "outline": "12",
+    "RecurrentVAE": "12",
+    "outline_elbo": "12",
 }
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
