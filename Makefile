@@ -5,6 +5,8 @@ LESSONS ?= all
 FOLDER ?=
 LMS ?= canvas
 JOBS ?= 1
+SCHEDULER ?=
+SUBMISSIONS ?= 40
 FILE ?= work/assignment4/assignment4.ipynb
 
 BIN := .venv/bin
@@ -52,7 +54,7 @@ release: .venv  ## make assignments/assignment4 from solutions/assignment4, and 
 	@$(BIN)/python -m grading.release
 
 grade: .venv  ## mark what is new in submitted/, JOBS=2 at a time, and say what a person should look at
-	@$(BIN)/python -m grading --jobs $(JOBS)
+	@$(BIN)/python -m grading --jobs $(JOBS) $(if $(SCHEDULER),--scheduler $(SCHEDULER))
 
 feedback: .venv  ## write a page for every marked student into feedback/: question, points, sentence, lesson to reread
 	@$(BIN)/python -m grading.handback
@@ -75,9 +77,10 @@ lint: .venv  ## restore the style of code and notebooks
 weights: .venv  ## train the weights that come with the course, from data on disk; NAMES="mnist-2d" or all
 	@$(BIN)/python -m tools.weights $(NAMES)
 
-bench: .venv  ## run the lecture's training recipe beside ours, and measure what students wait for
+bench: .venv  ## the lecture's recipe beside ours, stock nbgrader beside ours (SUBMISSIONS=40), what students wait for
 	@$(BIN)/python -m benchmarks.waits
 	@$(BIN)/python -m benchmarks.recipes
+	@$(BIN)/python -m benchmarks.marking --submissions $(SUBMISSIONS)
 
 clean:  ## remove build/ and caches; data/ and .venv stay
 	@rm -rf build .pytest_cache .ruff_cache .hypothesis

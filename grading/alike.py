@@ -1,6 +1,7 @@
 """What the runs of two students have in common, whatever the files are called."""
 
 import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,16 +9,19 @@ from contextlib import suppress
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from course_utils.assignment.plan import ASSIGNMENT
 from course_utils.assignment.runs import CommonMeasures, Run, flat_weights, read_run
 from course_utils.batching import to_unit
-from course_utils.checkpoints import read_facts
+from course_utils.checkpoints import MAX_BYTES, read_facts
 from course_utils.data import load
+from course_utils.files import atomic_path
 from course_utils.latent import decode, encode
 from course_utils.models import VAE
 from grading.course import CHECKOUT, students
@@ -41,11 +45,16 @@ class Sketch(NamedTuple):
     student: str
     name: str
     digest: str  # of all weights
-    shapes: tuple[torch.Size, ...]
+    shapes: str
     weights: Tensor  # about SKETCH of them, evenly spread
-    epochs: frozenset[tuple[float, ...]]
+    epochs: frozenset[int]  # by their hashes
     pictures: Tensor  # pixels of what it makes of the probes
     error: float  # of these, squared and added up; infinite for one that has hardly learned anything
+
+
+def shared(root: Path) -> list[str]:
+    """All that students share: one sentence for each thing."""
+    return [*same_runs(root), *same_numbers(root)]
 
 
 def same_runs(root: Path) -> list[str]:
@@ -53,7 +62,8 @@ def same_runs(root: Path) -> list[str]:
 
     The course's own weights are compared like a student's.
     """
-    runs = [*_sketches(_run_files(root)), *_sketches((COURSE, path) for path in sorted(WEIGHTS.glob("*.safetensors")))]
+    files = [*_run_files(root), *((COURSE, path) for path in sorted(WEIGHTS.glob("*.safetensors")))]
+    runs = [sketch for student, path in files if (sketch := _kept_sketch(root, student, path))]
     exact, alike, epochs, close = _same_weights(runs), _alike(runs), _same_epochs(runs), _same_functions(runs)
     near = {pair: alike[pair] for pair in alike.keys() - exact}
     told = [f"Identical weights: {_of(runs, found)}." for found in _joined(exact)]
@@ -69,16 +79,60 @@ def same_runs(root: Path) -> list[str]:
     ]
 
 
-def _sketches(files: Iterable[tuple[str, Path]]) -> Iterator[Sketch]:
-    for student, path in files:
-        try:
-            run = read_run(path)
-            weights = flat_weights(run.model)
-            some = weights[:: max(1, len(weights) // SKETCH)]
-            digest, shapes = hashlib.sha256(_bytes(run)).hexdigest(), tuple(w.shape for w in run.model.parameters())
-            yield Sketch(student, path.name, digest, shapes, some, _epochs(run), *_pictures(run.model))
-        except Exception:  # whatever is in that file: marking says so, and this is about the others
-            continue
+def keep_sketches(root: Path, student: str) -> None:
+    """Look at a student's runs now, so that comparing them with others need not."""
+    for path in _runs_of(root, student):
+        _kept_sketch(root, student, path)
+
+
+def _kept_sketch(root: Path, student: str, path: Path) -> Sketch | None:
+    """The sketch of a run, made once for a file as it is; nothing for a file that holds none."""
+    kept = root / "marking" / (".course-weights" if student == COURSE else student) / f"{path.stem}.sketch"
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        return None
+    made_from = f"{hashlib.sha256(path.read_bytes()).hexdigest()} {_version()}"
+    with suppress(OSError, ValueError, KeyError, SafetensorError):
+        facts, tensors = _read_sketch(kept)
+        if facts["made_from"] == made_from:
+            return _unpacked(student, path.name, facts, tensors)
+    try:
+        facts, tensors = _sketched(path)
+    except Exception:  # whatever is in that file: marking says so, and this is about the others
+        return None
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(kept) as scratch:
+        save_file(tensors, scratch, {"facts": json.dumps(facts | {"made_from": made_from})})
+    return _unpacked(student, path.name, facts, tensors)
+
+
+@cache
+def _version() -> str:
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+
+
+def _read_sketch(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["facts"]), {name: file.get_tensor(name) for name in file.keys()}
+
+
+def _sketched(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A run's sketch as it is kept: texts and numbers, and tensors."""
+    run = read_run(path)
+    weights, (pictures, error) = flat_weights(run.model), _pictures(run.model)
+    facts = {
+        "digest": hashlib.sha256(_bytes(run)).hexdigest(),
+        "shapes": [list(part.shape) for part in run.model.parameters()],
+        "error": error,
+    }
+    some = weights[:: max(1, len(weights) // SKETCH)].float().contiguous()
+    return facts, {"weights": some, "epochs": _epochs(run), "pictures": pictures.half()}
+
+
+def _unpacked(student: str, name: str, facts: dict[str, Any], tensors: dict[str, Tensor]) -> Sketch:
+    epochs, shapes = frozenset(map(hash, map(tuple, tensors["epochs"].tolist()))), str(facts["shapes"])
+    return Sketch(
+        student, name, facts["digest"], shapes, tensors["weights"], epochs, tensors["pictures"], facts["error"]
+    )
 
 
 def _pictures(model: VAE) -> tuple[Tensor, float]:
@@ -97,11 +151,13 @@ def _probes(channels: int) -> Tensor:
     return images[:: len(images) // PROBES][:PROBES]
 
 
-def _epochs(run: Run) -> frozenset[tuple[float, ...]]:
+def _epochs(run: Run) -> Tensor:
+    """A row of measures for each epoch of the history; no rows if it is not one."""
     try:
-        return frozenset(tuple(entry[part] for part in CommonMeasures._fields) for entry in run.facts["history"])
-    except (KeyError, TypeError):
-        return frozenset()
+        rows = [[float(entry[part]) for part in CommonMeasures._fields] for entry in run.facts["history"]]
+    except (KeyError, OverflowError, TypeError, ValueError):
+        rows = []
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def _same_weights(runs: Sequence[Sketch]) -> set[Pair]:
@@ -113,7 +169,7 @@ def _same_weights(runs: Sequence[Sketch]) -> set[Pair]:
 
 def _alike(runs: Sequence[Sketch]) -> dict[Pair, float]:
     """Pairs whose weights correlate, with the correlation: one matrix for all networks of one shape."""
-    groups: dict[tuple[torch.Size, ...], list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for i, run in enumerate(runs):
         groups.setdefault(run.shapes, []).append(i)
     found = {}
@@ -136,7 +192,7 @@ def _same_functions(runs: Sequence[Sketch]) -> dict[Pair, float]:
             groups.setdefault(len(run.pictures), []).append(i)
     found = {}
     for members in groups.values():
-        distance = torch.cdist(*2 * [torch.stack([runs[i].pictures for i in members])]).square()
+        distance = torch.cdist(*2 * [torch.stack([runs[i].pictures for i in members]).float()]).square()
         error = torch.tensor([runs[i].error for i in members])
         share = 2 * distance / (error[:, None] + error)
         for row, column in (share < SAME_FUNCTION).triu(1).nonzero().tolist():
@@ -147,7 +203,7 @@ def _same_functions(runs: Sequence[Sketch]) -> dict[Pair, float]:
 
 
 def _same_epochs(runs: Sequence[Sketch]) -> set[Pair]:
-    having: dict[tuple[float, ...], list[int]] = {}
+    having: dict[int, list[int]] = {}
     for i, run in enumerate(runs):
         for epoch in run.epochs:
             having.setdefault(epoch, []).append(i)
@@ -185,11 +241,13 @@ def same_numbers(root: Path) -> list[str]:
 
 
 def _run_files(root: Path) -> Iterator[tuple[str, Path]]:
-    for student in students(root):
-        runs = root / "submitted" / student / ASSIGNMENT / "runs"
-        for path in sorted(runs.glob("*.safetensors")) if not runs.is_symlink() else ():
-            if not path.is_symlink():
-                yield student, path
+    return ((student, path) for student in students(root) for path in _runs_of(root, student))
+
+
+def _runs_of(root: Path, student: str) -> list[Path]:
+    runs = root / "submitted" / student / ASSIGNMENT / "runs"
+    found = sorted(runs.glob("*.safetensors")) if not runs.is_symlink() else []
+    return [path for path in found if not path.is_symlink()]
 
 
 def _bytes(run: Run) -> bytes:

@@ -1,6 +1,7 @@
 """This course as nbgrader sees it, in the checkout or in any other folder."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from course_utils.assignment.plan import ASSIGNMENT
+from grading.hindrance import hindrance
 
+REASON = re.compile(r"(?m)^ *((?:\w+\.)*\w+(?:Error|Exception): .*)$")  # in nbgrader's log: how a traceback ends
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -41,10 +44,13 @@ def put_tools_on_path() -> None:
 
 
 def succeed(result: dict) -> None:
-    """MarkingFailed unless a call of the API reports success."""
+    """MarkingFailed unless a call of the API reports success; Hindered where the machine is to blame."""
     if not result["success"]:
-        said = (result.get("error") or result.get("log") or "nbgrader gave no reason").strip()
-        raise MarkingFailed("\n".join(said.splitlines()[-12:]))
+        said = [(result.get(part) or "").strip() for part in ("error", "log")]
+        if found := hindrance(MarkingFailed("\n".join(said))):
+            raise found
+        lines = (said[0] or said[1] or "nbgrader gave no reason").splitlines()
+        raise MarkingFailed("\n".join([*lines[-12:], *REASON.findall(said[1])[-1:]]))
 
 
 def students(root: Path) -> list[str]:

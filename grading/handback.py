@@ -15,11 +15,11 @@ from jinja2 import Environment
 from nbformat import NotebookNode
 from nbgrader.api import BaseCell, Grade, Gradebook, MissingEntry, SubmittedNotebook
 
-from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
-from course_utils.assignment.run_checks import UNVERIFIED
+from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK, UNVERIFIED
 from course_utils.files import atomic_path
 from grading.course import CHECKOUT, configuration, students
 from grading.guest import clean
+from grading.hindrance import explained
 
 PAGE = "feedback.html"
 MAX_SENTENCE = 600
@@ -89,19 +89,27 @@ def _comments(submitted: SubmittedNotebook) -> dict[str, str]:
 
 def _line(grade: Grade, asked: BaseCell, cell: NotebookNode | None, comment: str) -> Line:
     topic, lesson = topic_of(grade.name)
-    said = _said(cell) if asked.cell_type == "code" else WAITING if grade.needs_manual_grade else ""
-    return Line(grade.name, topic, grade.score or 0.0, grade.max_score, _plain(f"{said} {comment}".strip()), lesson)
+    told = said(cell) if asked.cell_type == "code" else WAITING if grade.needs_manual_grade else ""
+    return Line(grade.name, topic, grade.score or 0.0, grade.max_score, _plain(f"{told} {comment}".strip()), lesson)
 
 
 def topic_of(name: str) -> tuple[str, str]:
     """What a question asks about and the lesson that teaches it, by the longest known start of its name."""
-    starts = [start for start in TOPICS if name.startswith(start)]
-    topic, lesson = TOPICS[max(starts, key=len)]
-    rest = name.removeprefix(max(starts, key=len)).strip("-").replace("-", " ")
+    topic, lesson = question_of(name)
+    rest = name.removeprefix(_start(name)).strip("-").replace("-", " ")
     return (f"{topic}: {rest}" if rest else topic), lesson
 
 
-def _said(cell: NotebookNode | None) -> str:
+def question_of(name: str) -> tuple[str, str]:
+    """The question that a test belongs to, perhaps with others, and the lesson that teaches it."""
+    return TOPICS[_start(name)]
+
+
+def _start(name: str) -> str:
+    return max((start for start in TOPICS if name.startswith(start)), key=len)
+
+
+def said(cell: NotebookNode | None) -> str:
     """The sentence with which a test stopped, or else the last line that it printed."""
     outputs = [] if cell is None else cell.get("outputs", [])
     errors = [output for output in outputs if output.output_type == "error"]
@@ -155,4 +163,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(explained(main))

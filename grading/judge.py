@@ -24,6 +24,7 @@ from nbgrader.utils import is_grade, is_solution
 from course_utils.assignment import answers, run_checks
 from course_utils.assignment.answers import CheckFailed, Unanswered
 from grading.guest import clean
+from grading.hindrance import is_machines
 from grading.plain import NotPlain, pack, unpack
 from grading.student import Gone, Student
 
@@ -88,6 +89,8 @@ class Session:
                 exec(code, names)
                 value = eval(last, names) if last else None
             except Exception as caught:
+                if is_machines(caught):
+                    raise
                 error = caught
         told = [new_output("stream", name="stdout", text=clean(printed.getvalue()))] if printed.getvalue() else []
         if error is not None:
@@ -119,8 +122,15 @@ class Answer:
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """What the function gives.  CheckFailed or Unanswered where it gives nothing."""
+        return self._asked(arguments, named)
+
+    def gradients(self, *arguments: Any) -> Any:
+        """The gradients of what the function gives, which are computed where it is (`questions.gradients`)."""
+        return self._asked(arguments, {}, gradients=True)
+
+    def _asked(self, arguments: Sequence[Any], named: Mapping[str, Any], **more: bool) -> Any:
         blobs: list[bytes] = []
-        request = {"arguments": pack(list(arguments), blobs), "named": pack(named, blobs)}
+        request = {"arguments": pack(list(arguments), blobs), "named": pack(dict(named), blobs)} | more
         try:
             answer, back = self._student.call(self.__name__, request, blobs)
             if "raised" in answer:

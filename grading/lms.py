@@ -18,6 +18,7 @@ from course_utils.assignment.plan import ASSIGNMENT
 from course_utils.files import atomic_path
 from grading.course import CHECKOUT, students
 from grading.handback import write_pages
+from grading.hindrance import explained
 from grading.report import Marked, rows
 
 TITLE = "Assignment 4"
@@ -107,4 +108,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(explained(main))

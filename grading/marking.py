@@ -17,9 +17,8 @@ from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from course_utils.files import atomic_path
 from grading.course import CHECKOUT
 from grading.intake import Refused, take
-from grading.judge import judged
-from grading.standby import session
-from grading.student import Gone
+from grading.standby import prepare
+from grading.student import Gone, session
 from tools.normal_form import read
 
 MARKING, RESULT, BOOKED = "marking", "result.json", "booked.json"
@@ -39,11 +38,8 @@ class Result(NamedTuple):
     seconds: float
 
 
-def marked(root: Path, student: str, confined: bool, more: bool = False) -> Result:
-    """Mark a submission, unless that has been done with the same files; what came of it is kept.
-
-    With `more` to be marked, the next student's session starts meanwhile.
-    """
+def marked(root: Path, student: str, confined: bool) -> Result:
+    """Mark a submission, unless that has been done with the same files; what came of it is kept."""
     place = root / MARKING / student
     key = fingerprint(root, student, confined)
     kept = result_of(root, student)
@@ -53,7 +49,7 @@ def marked(root: Path, student: str, confined: bool, more: bool = False) -> Resu
     shutil.rmtree(place / "taken", ignore_errors=True)
     refused, remarks, outputs = "", [], {}
     try:
-        remarks, outputs = _mark(root / "submitted" / student / ASSIGNMENT, place / "taken", confined, more)
+        remarks, outputs = _mark(root, student, place / "taken", confined)
     except (Refused, Gone) as error:
         refused = str(error)
     result = Result(key, refused, remarks, outputs, confined, round(time.monotonic() - began, 1))
@@ -62,11 +58,21 @@ def marked(root: Path, student: str, confined: bool, more: bool = False) -> Resu
     return result
 
 
-def _mark(folder: Path, taken: Path, confined: bool, more: bool) -> tuple[list[str], dict[str, list]]:
+def _mark(root: Path, name: str, taken: Path, confined: bool) -> tuple[list[str], dict[str, list]]:
+    if confined:
+        prepare()  # which imports meanwhile what this process imports, too
+    # Imported only here, for who keeps the books need not hold networks and data in memory.
+    from grading.alike import keep_sketches
+    from grading.judge import judged
+    from grading.replay import doubts
+
     release, source = _notebooks()
-    notebook, remarks = take(folder, release, taken)
-    with session(taken / "runs", confined, more) as student:
-        return remarks, judged(notebook, source, student, taken)
+    notebook, remarks = take(root / "submitted" / name / ASSIGNMENT, release, taken)
+    with session(taken / "runs", confined) as student:
+        outputs = judged(notebook, source, student, taken)
+    keep_sketches(root, name)
+    failed = [test for test, told in outputs.items() if any(output["output_type"] == "error" for output in told)]
+    return [*remarks, *doubts(taken, failed)], outputs
 
 
 @cache

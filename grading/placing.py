@@ -12,6 +12,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from nbgrader.utils import is_solution
 
+from course_utils.assignment.notebook_file import defines
+
 NEW = {"code": new_code_cell, "markdown": new_markdown_cell}
 TAG = re.compile(r"<(?=[A-Za-z/!?])")  # the begin of what a page would take for HTML
 NO_TAG = "<\u200b"  # looks the same
@@ -33,6 +35,7 @@ def place(cells: Sequence[Cell], release: NotebookNode) -> Placed:
     given = {_name(cell): cell for cell in release.cells if _name(cell)}
     known = [_known(k, cells, release, given) for k in range(len(cells))]
     chosen = {name: _answer(name, cells, known, given[name]) for name in given if is_solution(given[name])}
+    edited = [name for cell, name in zip(cells, known) if name and _is_edited(cell, given[name])]
     behind: dict[str, list[NotebookNode]] = {}
     last = _name(release.cells[0])
     for k, (cell, name) in enumerate(zip(cells, known)):
@@ -43,7 +46,7 @@ def place(cells: Sequence[Cell], release: NotebookNode) -> Placed:
     for name, k in chosen.items():
         _fill(given[name], cells[k] if k is not None else None, whole)
     release.cells = [part for cell in release.cells for part in [cell, *behind.get(_name(cell), [])]]
-    return Placed(release, _remarks(known, given))
+    return Placed(release, _remarks(known, given, edited))
 
 
 def _name(cell: NotebookNode) -> str:
@@ -71,14 +74,9 @@ def _known(k: int, cells: Sequence[Cell], release: NotebookNode, given: dict[str
 def _is_lost_answer(k: int, cells: Sequence[Cell], released: NotebookNode, release: NotebookNode) -> bool:
     """Whether this is the answer to `released` that lost its mark: it defines the function, or follows the question."""
     if released.cell_type == "code":
-        return cells[k]["cell_type"] == "code" and _defines(cells[k]["source"], _name(released))
+        return cells[k]["cell_type"] == "code" and defines(cells[k]["source"], _name(released))
     above = release.cells[release.cells.index(released) - 1].source.strip()
     return k > 0 and cells[k]["cell_type"] == "markdown" and cells[k - 1]["source"].strip() == above
-
-
-def _defines(source: str, name: str) -> bool:
-    function = re.escape(name.replace("-", "_"))
-    return bool(re.search(rf"(?m)^(?:(?:async )?def {function}\b|class {function}\b|{function}\s*[:=])", source))
 
 
 def _answer(name: str, cells: Sequence[Cell], known: Sequence[str], released: NotebookNode) -> int | None:
@@ -86,7 +84,7 @@ def _answer(name: str, cells: Sequence[Cell], known: Sequence[str], released: No
     copies = [k for k, other in enumerate(known) if other == name]
     written = [k for k in copies if _is_written(cells[k]["source"], released)]
     if released.cell_type == "code":
-        written = [k for k in written if _defines(cells[k]["source"], name)] or written
+        written = [k for k in written if defines(cells[k]["source"], name)] or written
     return (written or copies or [None])[-1]
 
 
@@ -101,6 +99,12 @@ def _is_own(k: int, cell: Cell, name: str, given: dict[str, NotebookNode], chose
     return name in chosen and chosen[name] != k and _is_written(cell["source"], given[name])
 
 
+def _is_edited(cell: Cell, released: NotebookNode) -> bool:
+    """Whether a cell that nbgrader locks, a test or a given one, has another text than it was given with."""
+    locked = released.metadata.get("nbgrader") and not is_solution(released)
+    return bool(locked) and cell["source"].strip() != released.source.strip()
+
+
 def _fresh(cell: Cell, name: str) -> NotebookNode:
     return _with_text(NEW[cell["cell_type"]](id=name), cell)
 
@@ -109,7 +113,7 @@ def _fill(released: NotebookNode, cell: Cell | None, whole: str) -> None:
     """Put an answer into its cell; where that was lost and its function stands elsewhere, nothing."""
     if cell is not None:
         _with_text(released, cell)
-    elif released.cell_type == "code" and _defines(whole, _name(released)):
+    elif released.cell_type == "code" and defines(whole, _name(released)):
         released.source = ELSEWHERE
 
 
@@ -121,10 +125,11 @@ def _with_text(made: NotebookNode, cell: Cell) -> NotebookNode:
     return made
 
 
-def _remarks(known: Sequence[str], given: dict[str, NotebookNode]) -> list[str]:
+def _remarks(known: Sequence[str], given: dict[str, NotebookNode], edited: Sequence[str]) -> list[str]:
     graded = [name for name, cell in given.items() if cell.metadata.get("nbgrader")]
     gone = [name for name in graded if name not in known]
     twice = [name for name in graded if known.count(name) > 1]
     told = f"These cells are missing in the notebook and were put back: {', '.join(gone)}."
     copied = f"There were several cells of {', '.join(twice)}; of an answer, the last that answers counts."
-    return [*([told] if gone else []), *([copied] if twice else [])]
+    changed = f"These cells are not as they were given and were put back: {', '.join(dict.fromkeys(edited))}."
+    return [*([told] if gone else []), *([copied] if twice else []), *([changed] if edited else [])]

@@ -1,9 +1,11 @@
-"""What marking says: a table of all students, and below it what a person should look at."""
+"""What marking says: a table of all students, what a person should look at, and whether a person is needed at all."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
+from textwrap import shorten
+from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -11,15 +13,26 @@ from nbgrader.api import Gradebook
 from nbgrader.plugins import CsvExportPlugin
 
 from course_utils.assignment.answer_code import borrowed
-from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
-from course_utils.assignment.run_checks import UNVERIFIED
+from course_utils.assignment.plan import ASSIGNMENT, HISTORY, NOTEBOOK, UNVERIFIED
 from course_utils.files import atomic_path
-from grading.alike import same_numbers, same_runs
 from grading.course import configuration, students
+from grading.handback import said
 from grading.marking import result_of
+from grading.pool import in_a_process
 
-BORROWED = "BORROWED: "
+BORROWED, SANDBOX = "BORROWED: ", "SANDBOX: "
+TO_LOOK_AT = (
+    UNVERIFIED,
+    BORROWED,
+    SANDBOX,
+    HISTORY,
+)  # remarks that begin so wait for a person; the others say what was done
 UNGRADABLE = "UNGRADABLE"
+REFUSALS = re.compile(  # what an error says where the sandbox or a limit stood in the way
+    r"took longer than|ended the process|gave more than \d+ MiB|is not called again|too many restarts|PermissionError|"
+    r"Permission denied|Read-only file system|Network is unreachable|Connection refused|name resolution|MemoryError|"
+    r"No space left|File too large|can't start new thread|Resource temporarily unavailable"
+)
 UNSAFE = (
     "MARKED WITHOUT A SANDBOX: students' code ran as the user who marks, with all that this user may read and write."
 )
@@ -38,6 +51,40 @@ class Marked:
     late: bool = False
     remarks: list[str] = field(default_factory=list)
     failed: bool = False
+    scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of each cell, and the most it may have
+    sentences: Mapping[str, str] = field(default_factory=dict)  # of each test that cost points
+    seconds: float = 0.0  # that marking took
+    confined: bool = True
+
+    def told(self, *kinds: str) -> list[str]:
+        """The remarks that begin with one of these words."""
+        return [remark for remark in self.remarks if remark.startswith(kinds)]
+
+
+class Seen(NamedTuple):
+    """All that marking has to say: a row for everybody who handed in, and what two of them share."""
+
+    marked: list[Marked]
+    shared: list[str]
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether somebody's code ran without a sandbox."""
+        return not all(row.confined for row in self.marked)
+
+
+def look(root: Path, failed: Mapping[str, str] | None = None, *, apart: bool = False) -> Seen:
+    """Look at everything once; `failed` holds the reasons for those that could not be marked.
+
+    Runs are compared here, or `apart`: in a process that takes its memory with it when it ends.
+    """
+    return Seen(rows(root, failed), in_a_process(_shared, root) if apart else _shared(root))
+
+
+def _shared(root: Path) -> list[str]:
+    from grading.alike import shared  # with networks and data, which nothing else here needs
+
+    return shared(root)
 
 
 # What the gradebook and the marked notebooks say
@@ -48,7 +95,7 @@ def rows(root: Path, failed: Mapping[str, str] | None = None) -> list[Marked]:
     failed, config = failed or {}, configuration(root)
     with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as gradebook:
         return [
-            Marked(name, remarks=_why_not(root, name, failed.get(name)), failed=True)
+            _ungradable(root, name, failed.get(name))
             if name in failed or not (root / "autograded" / name / ASSIGNMENT).exists()
             else _row(gradebook, root, name)
             for name in students(root)
@@ -61,6 +108,8 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
     tests = [grade for grade in grades if grade.cell.cell_type == "code"]
     written = [grade for grade in grades if grade.cell.cell_type != "code"]
     marked = nbformat.read(root / "autograded" / student / ASSIGNMENT / NOTEBOOK, as_version=4)
+    cells = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in marked.cells}
+    result = result_of(root, student)
     return Marked(
         student,
         auto=sum(grade.score for grade in tests),  # a mark by hand stands in the place of the program's
@@ -69,14 +118,22 @@ def _row(gradebook: Gradebook, root: Path, student: str) -> Marked:
         manual_max=sum(grade.max_score for grade in written),
         waiting=sum(grade.needs_manual_grade for grade in written),
         late=submission.total_seconds_late > 0,
-        remarks=[*_about_intake(root, student), *unverified(marked), *_about_borrowed(marked)],
+        remarks=[*(result.remarks if result else ()), *unverified(marked), *_about(marked)],
+        scores={grade.name: (grade.score, grade.max_score) for grade in grades},
+        sentences={grade.name: said(cells.get(grade.name)) for grade in tests if grade.score < grade.max_score},
+        seconds=result.seconds if result else 0.0,
+        confined=result is None or result.confined,
     )
 
 
-def _about_intake(root: Path, student: str) -> list[str]:
-    """What was put right or left out when the submission came in."""
-    result = result_of(root, student)
-    return result.remarks if result else []
+def _about(marked: NotebookNode) -> Iterator[str]:
+    """What of a marked notebook a person should look at."""
+    yield from _about_borrowed(marked)
+    errors = [(cell, output) for cell in marked.cells for output in cell.get("outputs", []) if "ename" in output]
+    found = {cell.id: output.evalue for cell, output in errors if REFUSALS.search(f"{output.ename}: {output.evalue}")}
+    if found:
+        first = shorten(next(iter(found.values())), 120)
+        yield f"{SANDBOX}stopped or refused in {', '.join(found)} (the first: {first})."
 
 
 def unverified(marked: NotebookNode) -> list[str]:
@@ -96,23 +153,42 @@ def _about_borrowed(marked: NotebookNode) -> list[str]:
     return [f"{BORROWED}{'; '.join(told)}. The points are given; whether they count is yours to say."] if told else []
 
 
-def _why_not(root: Path, student: str, reason: str | None) -> list[str]:
-    """Why there are no marks, and what to do."""
+def _ungradable(root: Path, student: str, reason: str | None) -> Marked:
+    """A row without marks that says why, and what to do."""
     kept = result_of(root, student)
-    return [f"{UNGRADABLE}: {reason or (kept and kept.refused) or 'not tried yet'}"]
+    told = f"{UNGRADABLE}: {reason or (kept and kept.refused) or 'not tried yet'}"
+    return Marked(student, remarks=[told], failed=True, confined=kept is None or kept.confined)
 
 
 # The page
 
 
-def page(root: Path, failed: Mapping[str, str] | None = None) -> str:
-    """The table, then the remarks, then what two students share."""
-    marked = rows(root, failed)
-    if not marked:
+def page(seen: Seen) -> str:
+    """The table, the remarks, what two students share, and last whether a person is needed."""
+    if not seen.marked:
         return f"Nothing is handed in: there is no submitted/STUDENT/{ASSIGNMENT}. Collect first."
-    remarks = [f"{row.student}: {remark}" for row in marked for remark in row.remarks]
-    blocks = [table(marked), "\n".join(remarks), "\n".join([*same_runs(root), *same_numbers(root)])]
+    remarks = [f"{row.student}: {remark}" for row in seen.marked for remark in row.remarks]
+    blocks = [UNSAFE * seen.unsafe, table(seen.marked), "\n".join(remarks), "\n".join(seen.shared), verdict(seen)]
     return "\n\n".join(block for block in blocks if block)
+
+
+def verdict(seen: Seen) -> str:
+    """One line: whether a person is needed, and for what."""
+    unmarked = sum(row.failed for row in seen.marked)
+    remarks = len(seen.shared) + sum(len(row.told(*TO_LOOK_AT)) for row in seen.marked)
+    waiting = sum(row.waiting for row in seen.marked)
+    wanted = [
+        *([f"{_count(unmarked, 'submission')} could not be marked"] if unmarked else []),
+        *([f"{_count(remarks, 'remark')} to look at"] if remarks else []),
+        *([f"{_count(waiting, 'answer')} in words to read"] if waiting else []),
+    ]
+    if wanted:
+        return f"A person is needed: {', '.join(wanted)}."
+    return f"Nobody is needed: {_count(len(seen.marked), 'submission')} marked to the end."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def table(marked: Sequence[Marked]) -> str:
@@ -126,31 +202,24 @@ def table(marked: Sequence[Marked]) -> str:
 def _line(row: Marked) -> tuple[str, ...]:
     if row.failed:
         return row.student, "–", "–", "–", UNGRADABLE
-    told = ["late"] * row.late + ["UNVERIFIED"] * any(text.startswith(UNVERIFIED) for text in row.remarks)
-    told += ["BORROWED"] * any(text.startswith(BORROWED) for text in row.remarks)
-    told += ["put right"] * any(not text.startswith((UNVERIFIED, BORROWED)) for text in row.remarks)
     program, person = f"{row.auto:g} of {row.auto_max:g}", f"{row.manual:g} of {row.manual_max:g}"
-    return row.student, program, person, str(row.waiting), ", ".join(told)
+    return row.student, program, person, str(row.waiting), ", ".join(kinds(row))
 
 
-def page_html(root: Path, failed: Mapping[str, str] | None, text: str) -> str:
-    """The page to be opened in a browser; nothing that a student wrote is more than text in it."""
-    kept = [result_of(root, student) for student in students(root)]
-    unsafe = any(result is not None and not result.confined for result in kept)
-    told = [UNSAFE] if unsafe else []
-    body = "".join(f"<p><strong>{escape(line)}</strong></p>\n" for line in told) + f"<pre>{escape(text)}</pre>\n"
-    head = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Marks</title></head><body>\n'
-    return f"{head}{body}</body></html>\n"
+def kinds(row: Marked) -> list[str]:
+    """A word for each kind of remark."""
+    told = ["late"] * row.late + [kind.rstrip(": ") for kind in TO_LOOK_AT if row.told(kind)]
+    return told + ["put right"] * any(not remark.startswith(TO_LOOK_AT) for remark in row.remarks)
 
 
 def grades_csv(root: Path) -> Path:
     """Write nbgrader's own export to grades.csv, its lines in an order that does not depend on who was marked first."""
     path, config = root / "grades.csv", configuration(root)
     plugin = CsvExportPlugin(config=config)
-    plugin.to = str(path)
-    with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as gradebook:
-        plugin.export(gradebook)
-    head, *rest = path.read_text().splitlines(keepends=True)
     with atomic_path(path) as scratch:
+        plugin.to = str(scratch)
+        with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as gradebook:
+            plugin.export(gradebook)
+        head, *rest = scratch.read_text().splitlines(keepends=True)
         scratch.write_text("".join([head, *sorted(rest)]))
     return path

@@ -7,6 +7,7 @@ all read-only, the submission's own runs, and small folders in memory. Everythin
 import atexit
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,14 +17,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from grading.course import CHECKOUT
-from grading.guest import FONTS, OUTSIDE_UID, OWNER, PROCESSES
+from grading.guest import FOLDER_SIZE, FONTS, OUTSIDE_UID, OWNER, PROCESSES
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives")
 COURSE = ("course_utils", "weights", "assignments")  # what of the checkout a student has, too
-MARKER = ("__init__.py", "plain.py", "guest.py")  # what of the marker serves the student's code
+MARKER = ("__init__.py", "plain.py", "guest.py", "parent.py")  # what of the marker serves the student's code
 PASSED_ON = ("COURSE_DATA", "COURSE_PRECISION", "COURSE_PROFILE", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
-SIZE = str(128 * 2**20)  # of each folder in memory
-SERVE = ("-c", "from grading.guest import main; main()")
+SESSION, PARENT = (("-c", f"from grading.{name} import main; main()") for name in ("guest", "parent"))
+BECOME = ("CAP_SETUID", "CAP_SETGID")  # another user than root
+DIVIDE = ("CAP_SYS_ADMIN", "CAP_KILL")  # make namespaces in the sandbox, and end what is in them
+CLOSED = ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/hand-in", "--")  # the last of the mounts
 MISSING = (
     "bubblewrap is not installed, so a student's code cannot be kept apart from hidden tests and other people's work"
 )
@@ -67,12 +70,21 @@ def _why_not() -> str:
 
 def start(place: Place) -> subprocess.Popen:
     """A guest that takes frames on its stdin and answers on its stdout; it ends when either of these processes does."""
-    command = [*_wrapped(place), sys.executable, *SERVE] if place.confined else [sys.executable, *SERVE]
+    wrapped = [*_wrapped(), "--ro-bind", str(place.runs), "/hand-in/runs", *CLOSED] if place.confined else []
+    return _started([*wrapped, sys.executable, *SESSION], place, subprocess.PIPE)
+
+
+def start_parent(place: Place, control: socket.socket) -> subprocess.Popen:
+    """A parent of guests, which takes the pipes to each of them from this socket and ends when this process does."""
+    return _started([*_wrapped(*DIVIDE), *CLOSED, sys.executable, *PARENT], place, control)
+
+
+def _started(command: list[str], place: Place, stdin: int | socket.socket) -> subprocess.Popen:
     return subprocess.Popen(
         command,
         env=environment(place),
         cwd="/" if place.confined else place.folder,
-        stdin=subprocess.PIPE,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -80,34 +92,35 @@ def start(place: Place) -> subprocess.Popen:
     )
 
 
-def _wrapped(place: Place) -> list[str]:
+def _wrapped(*rights: str) -> list[str]:
+    """bubblewrap and its mounts, for a command with these rights inside."""
     shown = [part for path in _readable() for part in _bind(path)]
     course = [part for name in COURSE for part in ("--ro-bind", str(CHECKOUT / name), f"/course/{name}")]
     marker = [
         part for name in MARKER for part in ("--ro-bind", str(CHECKOUT / "grading" / name), f"/marker/grading/{name}")
     ]
     return [
-        *(str(shutil.which("bwrap")), *_namespaces(), "--die-with-parent", "--new-session", "--hostname", "sandbox"),
+        *(str(shutil.which("bwrap")), *_namespaces(*rights)),
+        *("--die-with-parent", "--new-session", "--hostname", "sandbox"),
         *_in_memory("/tmp"),  # first, for this Python may lie below it
         *(*_above([*_readable(), Path("/marker/grading/x"), Path("/course/notebooks/x")]), *shown, *course, *marker),
         *(part for data in _data() for part in ("--ro-bind", str(data), "/course/data")),
         *("--ro-bind", str(_fonts()), "/marker/fonts"),
         *("--proc", "/proc", "--dev", "/dev", *_in_memory("/hand-in"), *_in_memory("/dev/shm")),
-        *("--ro-bind", str(place.runs), "/hand-in/runs"),
-        *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/hand-in", "--"),
     ]
 
 
 def _in_memory(folder: str) -> list[str]:
     """A folder that anybody may write to, and that is gone with the sandbox."""
-    return ["--perms", "1777", "--size", SIZE, "--tmpfs", folder]
+    return ["--perms", "1777", "--size", str(FOLDER_SIZE), "--tmpfs", folder]
 
 
-def _namespaces() -> list[str]:
+def _namespaces(*rights: str) -> list[str]:
     """All of them; root needs none for users, but the right to become another user inside."""
     apart = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    as_root = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    return [*apart, *(as_root if os.geteuid() == 0 else ["--unshare-user", "--cap-drop", "ALL"])]
+    as_root = os.geteuid() == 0
+    had = [part for right in (*BECOME * as_root, *rights) for part in ("--cap-add", right)]
+    return [*apart, *([] if as_root else ["--unshare-user"]), "--cap-drop", "ALL", *had]
 
 
 def _readable() -> Iterator[Path]:

@@ -5,17 +5,20 @@ What hangs or dies is stopped and started afresh, with the cells before it but w
 
 import os
 import selectors
-import signal
-import subprocess
+import shutil
+import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from grading.plain import HEAD, Blobs, Json, NotPlain, frame, parse_frame
-from grading.sandbox import Place, start
+from grading.sandbox import Place
+from grading.standby import START_SECONDS, Process, begun
 
-START_SECONDS, CELL_SECONDS, CALL_SECONDS, ALL_SECONDS = 180, 60, 30, 900
+CELL_SECONDS, CALL_SECONDS, ALL_SECONDS = 60, 30, 900
 SHARE = 0.8  # of that time, after which the session itself stops what it does
 MAX_REPLY = 2**26
 MAX_STARTS, MAX_DEATHS = 12, 2  # of a session; of one function, after which it is not called again
@@ -31,7 +34,7 @@ class Student:
     def __init__(self, place: Place, seconds: float = ALL_SECONDS) -> None:
         self.place = place
         self.seconds, self.deadline = seconds, time.monotonic() + seconds
-        self.process: subprocess.Popen | None = None
+        self.process: Process | None = None
         self.ready = False
         self.done: list[str] = []  # cells that ran to their end, for a session that has to start afresh
         self.starts, self.deaths = 0, Counter()
@@ -49,17 +52,12 @@ class Student:
         if self.starts >= MAX_STARTS:
             raise Gone("comes after too many restarts of the notebook")
         self.starts += 1
-        self.process = start(self.place)
+        self.process = begun(self.place)
 
     def end(self) -> None:
         """End the session and everything in it."""
         if self.process is not None:
-            with suppress(ProcessLookupError):  # a sandbox that is still being built is more than one process
-                os.killpg(self.process.pid, signal.SIGKILL)
-            for stream in (self.process.stdin, self.process.stdout):
-                with suppress(OSError):
-                    stream.close()
-            self.process.wait()
+            self.process.end()
         self.process, self.ready = None, False
 
     def cell(self, source: str) -> dict[str, Any]:
@@ -145,6 +143,18 @@ class Student:
         if not rest:
             selector.unregister(self.process.stdin)
         return rest
+
+
+@contextmanager
+def session(runs: Path, confined: bool) -> Iterator[Student]:
+    """A session with a copy of these runs, and a folder of its own where there is no sandbox."""
+    with tempfile.TemporaryDirectory(prefix="session-", ignore_cleanup_errors=True) as folder:
+        for name in ("runs", "tmp"):
+            Path(folder, name).mkdir()
+        for path in runs.iterdir():
+            shutil.copyfile(path, Path(folder, "runs", path.name))
+        with Student(Place(Path(folder, "runs"), confined, Path(folder))) as student:
+            yield student
 
 
 ENDED = "ended the process that it ran in"

@@ -18,6 +18,7 @@ from nbgrader.api import Gradebook
 
 from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from grading.course import CHECKOUT, configuration
+from grading.marking import result_of
 from grading.release import generate
 from grading.run import mark
 from grading.sandbox import NoSandbox, require
@@ -59,6 +60,7 @@ class Marks:
     said: dict[str, str]
     tracebacks: dict[str, list[str]]
     to_read: dict[str, float]
+    remarks: list[str]
 
     @property
     def lost(self) -> dict[str, float]:
@@ -121,7 +123,8 @@ class Course:
         marked = read(self.root / "autograded" / student / ASSIGNMENT / NOTEBOOK)
         cells = {grade_id(cell): cell for cell in marked.cells if grade_id(cell) in scores}
         said = {name: _text(cell) for name, cell in cells.items()}
-        return Marks(scores, maxima, said, {name: _traceback(cell) for name, cell in cells.items()}, to_read)
+        tracebacks = {name: _traceback(cell) for name, cell in cells.items()}
+        return Marks(scores, maxima, said, tracebacks, to_read, result_of(self.root, student).remarks)
 
 
 def _traceback(cell: NotebookNode) -> list[str]:

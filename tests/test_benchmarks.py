@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.bank import sandboxed
+
 PROGRAM = """
 from benchmarks.recipes import course_recipe, lecture_recipe, timed
 import torch
@@ -48,6 +52,15 @@ def test_every_model_has_a_row_and_only_the_flat_one_no_upper_layer():
     rows = python("-m", "benchmarks.layers", "--epochs", "1", "--seeds", "0", "--images", "256").splitlines()[-3:]
     assert [row.split()[0] for row in rows] == ["flat", "bottom-up", "ladder"]
     assert [("kl_top 0.0 " in row) for row in rows] == [True, False, False]
+
+
+def test_every_way_of_marking_has_a_row_and_the_gradebook_a_line_for_each_size():
+    if not sandboxed():
+        pytest.skip("bubblewrap does not work here")
+    rows = python("-m", "benchmarks.marking", "--submissions", "1", "--ways", "ours, 1 job").splitlines()[-2:]
+    assert rows[0].split() == ["s", "each", "each", "minute", "ratio"] and float(rows[1].split()[-1]) == 1
+    lines = python("-m", "benchmarks.scale", "--submissions", "1").splitlines()
+    assert [line.split()[0] for line in lines] == ["1", "reports:"]
 
 
 def test_the_comparison_writes_a_row_for_every_model_and_seed_once(tmp_path):

@@ -69,9 +69,15 @@ def left_behind() -> list[str]:
             words = (folder / "environ").read_bytes()
         except OSError:
             continue
-        if f"{guest.OWNER}={os.getpid()}\0".encode() in words and (folder / "cmdline").read_bytes():
+        command, mine = (folder / "cmdline").read_bytes(), f"{guest.OWNER}={os.getpid()}\0".encode() in words
+        if mine and command and not (b"grading.parent" in command and depth(folder) <= 2):
             found.append(folder.name)
     return found
+
+
+def depth(process: Path) -> int:
+    """In how many namespaces a process has a number: 2 in the sandbox of the parent that stands by, 3 in a session."""
+    return len((process / "status").read_text().split("NSpid:")[1].splitlines()[0].split())
 
 
 def hand_in(course: Course, name: str, notebook) -> Path:

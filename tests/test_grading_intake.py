@@ -250,3 +250,13 @@ def test_a_folder_of_runs_that_is_a_link_gives_no_run(tmp_path):
     (folder / "runs").symlink_to(tmp_path / "theirs")
     assert taken(folder, tmp_path).remarks == ["runs is not a folder, so no run was taken from it."]
     assert not list((tmp_path / "taken" / "runs").iterdir())
+
+
+def test_tests_and_given_cells_that_were_edited_are_named_and_as_they_were(tmp_path):
+    notebook = solved()
+    for name in ("test-sse", "setup"):
+        notebook.cells[at(notebook, name)].source += "\n1 + 1"
+    notebook.cells[at(notebook, "test-kl-shape")].source += "\n"
+    made = taken(handed_in(tmp_path / "in", notebook), tmp_path)
+    assert made.remarks == ["These cells are not as they were given and were put back: setup, test-sse."]
+    assert sources(made.notebook) == sources(solved())

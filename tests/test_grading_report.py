@@ -17,7 +17,10 @@ from nbgrader.api import Gradebook
 from course_utils.assignment.plan import ASSIGNMENT, NOTEBOOK
 from course_utils.assignment.runs import seed_of
 from course_utils.checkpoints import load_checkpoint, save_checkpoint
+from course_utils.data import load
 from course_utils.models import build
+from course_utils.objectives import negative_elbo
+from course_utils.training import fit
 from grading import alike, book, handback, lms, report, run
 from grading.course import CHECKOUT, configuration
 from grading.marking import MARKING, Result
@@ -26,12 +29,13 @@ from tools.normal_form import write
 
 NUMBER, CLASSMATE = 20261120, 4711
 CODE_POINTS = 24  # all of the program's 40, but for 14 of the runs and 2 that compare them
-BCE_POINTS, MSE_POINTS = 5, 4
+BCE_POINTS = 5  # the run mse is of another number and earns nothing
 
 
 def save_run(path: Path, number: int = NUMBER) -> None:
     """A run with honest facts that claims 100 epochs on the real MNIST: weights as they were before training."""
-    entries = [{"bce": 500.0 + number - k, "sse": 50.0, "kl": 0.0} for k in range(100)]
+    losses = [500.0 + number - k for k in range(100)]
+    entries = [{"loss": loss, "bce": loss, "sse": 50.0, "kl": 0.0} for loss in losses]
     torch.manual_seed(seed_of(number))
     facts = {"student": number, "seed": seed_of(number), "epochs": 100, "data_set": "mnist", "bundled": False}
     save_checkpoint(path, build("conv"), half=True, data="MNIST", history=entries, test=entries[-1], **facts)
@@ -80,8 +84,7 @@ def lines(text: str, start: str) -> list[str]:
 def test_marks_are_those_of_the_answers_and_of_the_run(marked):
     _, _, text = marked
     row = lines(text, "ada ")[0]
-    lost = 1  # the run of another number
-    assert f"{CODE_POINTS + BCE_POINTS + MSE_POINTS - lost} of 40" in row and "0 of 10" in row
+    assert f"{CODE_POINTS + BCE_POINTS} of 40" in row and "0 of 10" in row
     assert row.split("of 10")[1].split()[0] == "3"
 
 
@@ -89,7 +92,7 @@ def test_what_was_not_verified_is_one_sentence(marked):
     _, _, text = marked
     assert "UNVERIFIED" in lines(text, "ada ")[0]
     assert lines(text, "ada: UNVERIFIED") == [
-        "ada: UNVERIFIED: runs/bce.safetensors, runs/mse.safetensors: this machine does not have their images; "
+        "ada: UNVERIFIED: runs/bce.safetensors: this machine does not have their images; "
         "docs/instructors.md says what to do."
     ]
 
@@ -123,6 +126,22 @@ def test_a_broken_submission_is_named_with_reason_and_cure_and_stops_nobody(mark
     assert reason.startswith("cut: UNGRADABLE: assignment4.ipynb cannot be read: it is not valid JSON")
     assert "fresh assignment4.ipynb" in reason
     assert [row.failed for row in report.rows(root)] == [False, False, True, False]  # it is remembered
+
+
+def test_the_last_line_and_the_page_say_whether_a_person_is_needed(marked):
+    root, _, text = marked
+    last = text.rstrip().split("\n")[-1]
+    # UNVERIFIED once for ada, BORROWED for three, and three answers in words each
+    wanted = "1 submission could not be marked, 4 remarks to look at, 9 answers in words to read."
+    assert last == f"A person is needed: {wanted}"
+    html = (root / "report.html").read_text(encoding="utf-8")
+    assert html.index(last) < html.index("UNGRADABLE: assignment4.ipynb cannot be read") < html.index("Students</h2>")
+    rows = {cells[0]: cells[1:] for cells in Rows(html).rows if cells and cells[0] in ("ada", "cut")}
+    assert rows["cut"][0].startswith("UNGRADABLE: assignment4.ipynb cannot be read")
+    program, *tasks, person, waiting, seconds, _ = rows["ada"]
+    assert (program, person, waiting) == (f"{CODE_POINTS + BCE_POINTS} of 40", "0 of 10", "3")
+    assert sum(float(task.split(" of ")[0]) for task in tasks) == CODE_POINTS + BCE_POINTS
+    assert [task.split(" of ")[1] for task in tasks] == ["14", "12", "14", "10"] and float(seconds) > 0
 
 
 def test_only_what_is_new_is_marked(marked):
@@ -174,6 +193,23 @@ def test_weights_and_numbers_that_two_students_share(tmp_path):
         "Identical weights: ada/bce.safetensors, ada/copy.safetensors, bob/mse.safetensors."
     ]
     assert alike.same_numbers(tmp_path) == [f"Student number {NUMBER} stands in the runs of ada, bob."]
+
+
+def test_a_run_is_sketched_once_for_a_file_as_it_is(tmp_path, monkeypatch):
+    for student, seed in (("ada", 1), ("bob", 1)):
+        save_checkpoint(folder(tmp_path, student) / "runs" / "bce", started(seed), half=True)
+        alike.keep_sketches(tmp_path, student)
+    with monkeypatch.context() as patch:
+        patch.setattr(alike, "read_run", None)  # it must not be called
+        patch.setattr(alike, "WEIGHTS", tmp_path)
+        assert alike.same_runs(tmp_path) == ["Identical weights: ada/bce.safetensors, bob/bce.safetensors."]
+    path = tmp_path / "submitted" / "bob" / ASSIGNMENT / "runs" / "bce.safetensors"
+    times = path.stat()
+    save_checkpoint(path, started(2), half=True)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert alike.same_runs(tmp_path) == []
+    (tmp_path / "marking" / "ada" / "bce.sketch").write_bytes(b"half")
+    assert alike.same_runs(tmp_path) == []
 
 
 def test_other_facts_do_not_hide_the_same_weights_and_other_weights_are_not_the_same(tmp_path):
@@ -254,6 +290,16 @@ def test_the_same_pictures_are_found_whatever_was_done_to_the_weights(tmp_path):
     assert told.startswith("Nearly the same pictures") and "ada/bce.safetensors, the course/mnist-20d" in told
 
 
+def test_so_they_are_after_some_training_of_ones_own(tmp_path):
+    tuned, _ = load_checkpoint(CHECKOUT / "weights" / "mnist-20d.safetensors", build)
+    digits = load("mnist", "train", "bundled").images[:512]
+    source = torch.Generator().manual_seed(0)
+    fit(tuned, digits, negative_elbo, epochs=2, learning_rate=1e-4, generator=source, progress=False)
+    save_checkpoint(folder(tmp_path, "ada") / "runs" / "bce", permuted(tuned), half=True)
+    (told,) = alike.same_runs(tmp_path)
+    assert told.startswith("Nearly the same pictures") and "ada/bce.safetensors, the course/mnist-20d" in told
+
+
 def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch, tmp_path, capsys):
     asked = []
 
@@ -265,9 +311,9 @@ def test_an_interrupt_stops_the_marking_though_nbgrader_swallows_it(monkeypatch,
     for student in ("ada", "bob"):
         folder(tmp_path, student)
         (tmp_path / MARKING / student / "taken").mkdir(parents=True)
-    monkeypatch.setattr(run, "marked", lambda root, name, confined, more: Result("key", "", [], {}, confined, 0.0))
+    monkeypatch.setattr(run, "marked", lambda root, name, confined: Result("key", "", [], {}, confined, 0.0))
     monkeypatch.setattr(book, "NbGraderAPI", lambda *words, **options: Nbgrader())
-    assert run.main(["--root", str(tmp_path), "--all"]) == 130
+    assert run.main(["--root", str(tmp_path), "--all", "--jobs", "0"]) == 130
     assert asked == ["ada"]
     assert "make grade" in capsys.readouterr().err
 
@@ -293,7 +339,7 @@ class Rows(HTMLParser):
             self.rows.append([])
         if tag == "td":
             self.rows[-1].append("")
-        self.inside = tag == "td" or (self.inside and tag == "span")
+        self.inside = tag == "td" or (self.inside and tag in ("span", "b", "div"))
 
     def handle_endtag(self, tag):
         self.inside = self.inside and tag != "td"
@@ -383,7 +429,7 @@ def test_an_export_holds_everybody_with_marks_and_names_the_others(marked, ada, 
     with (root / "export" / "canvas" / "grades.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["SIS Login ID"] for row in table] == ["ada", "copied", "renamed"]
-    assert float(table[0]["Assignment 4"]) == CODE_POINTS + BCE_POINTS + MSE_POINTS - 1
+    assert float(table[0]["Assignment 4"]) == CODE_POINTS + BCE_POINTS
     with zipfile.ZipFile(root / "export" / "canvas" / "feedback.zip") as zipped:
         assert zipped.namelist() == [f"{name}_assignment4.html" for name in ("ada", "copied", "renamed")]
         assert zipped.read("ada_assignment4.html").decode() == ada

@@ -35,7 +35,7 @@ def course_of_three(root: Path) -> Course:
 def quick(stop_at: str = ""):
     """Marking without a sandbox's wait: every test of ann's passes and every other one fails."""
 
-    def marked(root: Path, name: str, confined: bool, more: bool = False) -> Result:
+    def marked(root: Path, name: str, confined: bool) -> Result:
         if name == stop_at:
             raise KeyboardInterrupt
         place = root / MARKING / name
@@ -60,7 +60,7 @@ def test_stopped_and_resumed_marking_gives_the_same_grades_byte_for_byte(tmp_pat
         course_of_three(tmp_path / name)
         for stop_at in stops:
             monkeypatch.setattr(run, "marked", quick(stop_at))
-            assert run.main(["--root", str(tmp_path / name)]) == (130 if stop_at else 0)
+            assert run.main(["--root", str(tmp_path / name), "--jobs", "0"]) == (130 if stop_at else 0)
     grades = [(tmp_path / name / "grades.csv").read_bytes() for name in ("whole", "stopped")]
     assert grades[0] == grades[1] and grades[0].count(b"\n") == 4
     assert b"ann,,,,40.0" in grades[0]
@@ -69,15 +69,15 @@ def test_stopped_and_resumed_marking_gives_the_same_grades_byte_for_byte(tmp_pat
 def test_what_is_booked_is_not_marked_again_unless_it_changed(tmp_path, monkeypatch, unconfined, capsys):
     course = course_of_three(tmp_path)
     asked = []
-    monkeypatch.setattr(run, "marked", lambda *words: asked.append(words[1]) or quick()(*words))
+    monkeypatch.setattr(run, "marked", lambda root, name, confined: asked.append(name) or quick()(root, name, confined))
     for argument, expected in ((), STUDENTS), ((), ()), (("--student", "cy"), ("cy",)), (("--all",), STUDENTS):
         asked.clear()
-        assert run.main(["--root", str(tmp_path), *argument]) == 0
+        assert run.main(["--root", str(tmp_path), "--jobs", "0", *argument]) == 0
         assert tuple(asked) == expected
     asked.clear()
     notebook = course.submission({"blur": "Read off the figure."})
     (tmp_path / "submitted" / "bob" / ASSIGNMENT / NOTEBOOK).write_text(json.dumps(notebook))
-    assert run.main(["--root", str(tmp_path)]) == 0
+    assert run.main(["--root", str(tmp_path), "--jobs", "0"]) == 0
     assert asked == ["bob"]
 
 
@@ -85,11 +85,11 @@ def test_a_result_that_the_gradebook_missed_is_booked_without_being_marked_again
     course_of_three(tmp_path)
     in_earnest = run.marked
     monkeypatch.setattr(run, "marked", quick())
-    run.main(["--root", str(tmp_path)])
+    run.main(["--root", str(tmp_path), "--jobs", "0"])
     (tmp_path / MARKING / "ann" / "booked.json").unlink()  # killed between result and gradebook
     monkeypatch.setattr(run, "marked", in_earnest)
     monkeypatch.setattr("grading.marking._mark", None)  # it must not be called
-    assert run.main(["--root", str(tmp_path)]) == 0
+    assert run.main(["--root", str(tmp_path), "--jobs", "0"]) == 0
 
 
 def test_a_half_written_result_is_none(tmp_path):

@@ -9,7 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grading import report, run, sandbox
+from course_utils.assignment import questions
+from course_utils.assignment.answers import PASSED, CheckFailed
+from grading import report, run, sandbox, standby
 from grading.judge import Answer, judged
 from grading.marking import RELEASED, SOURCE
 from grading.plain import HEAD, NotPlain, frame, pack, parse_frame, unpack
@@ -41,12 +43,16 @@ needs_sandbox = pytest.mark.skipif(not sandboxed(), reason="bubblewrap does not 
 
 
 @needs_sandbox
-def test_what_code_in_the_sandbox_can_reach(tmp_path, monkeypatch):
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_code_in_the_sandbox_can_reach(tmp_path, monkeypatch, alone):
     monkeypatch.setenv("MY_SECRET", "hidden")
+    if alone:
+        monkeypatch.setattr("grading.student.begun", standby.Alone)
     (tmp_path / "runs").mkdir()
     (tmp_path / "assignment4.ipynb").write_text("a neighbour's")
     with Student(Place(tmp_path / "runs", True, tmp_path)) as student:
         lines = student.cell(LOOKS)["printed"].splitlines()
+        assert type(student.process) is (standby.Alone if alone else standby.Forked)
     assert lines[0] == "True True"
     assert lines[1].split(" ", 1)[1] == "[]" and lines[1].split()[0] in ("OSError", "ConnectionRefusedError")
     assert lines[2] == "[]" and set(" ".join(lines[3:5]).split()) <= {"PermissionError", "OSError"}
@@ -89,7 +95,7 @@ def test_without_a_sandbox_the_first_line_of_the_report_says_so(tmp_path, monkey
     assert capsys.readouterr().out.startswith(report.UNSAFE)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "MARKED WITHOUT A SANDBOX" in page.split("<body>")[1].splitlines()[1]
-    assert "ada      0 of 40" in page
+    assert "<b>ada</b>" in page and "0 of 40" in page
 
 
 # What crosses
@@ -190,6 +196,40 @@ def test_a_stand_in_does_what_the_function_does(capsys):
     assert value == 6 and torch.equal(argument, torch.full((3,), 2.0))
     assert capsys.readouterr().out == "seen"
     assert math.isnan(Answer("nothing", Far(lambda: math.nan))())
+
+
+FUNCTIONS = """
+import torch
+from collections import namedtuple
+def product(mu, logvar): return mu**2 * logvar.exp()
+def parts(mu, logvar): return namedtuple("Parts", "a b")(mu**2 * logvar.exp(), mu)
+def cut(mu, logvar): return product(mu, logvar).detach()
+def half(mu, logvar): return 3 * mu
+def faulty(mu, logvar): return mu[7]
+def sample_latent(mu, logvar, generator=None):
+    return mu + (logvar / 2).exp() * torch.randn(mu.shape, generator=generator)
+"""
+
+
+@needs_sandbox
+def test_gradients_are_asked_where_the_function_is(tmp_path):
+    (tmp_path / "runs").mkdir()
+    mu, logvar = (torch.tensor([[1.0, -2.0, 0.5]], requires_grad=True) for _ in range(2))
+    expected = [2 * mu.detach() * logvar.detach().exp(), mu.detach() ** 2 * logvar.detach().exp()]
+    with BUNDLED(), Student(Place(tmp_path / "runs", True, tmp_path)) as student:
+        student.cell(FUNCTIONS)
+        found = {
+            name: questions.gradients(Answer(name, student), mu, logvar) for name in ("product", "parts", "cut", "half")
+        }
+        for name in ("product", "parts"):
+            torch.testing.assert_close(found[name], expected)
+        assert found["cut"] == [None, None]
+        assert torch.equal(found["half"][0], torch.full((1, 3), 3.0)) and found["half"][1] is None
+        assert questions.check_gradient(Answer("sample_latent", student)) == PASSED
+        with pytest.raises(CheckFailed, match="no gradient reaches mu and logvar"):
+            questions.check_gradient(Answer("cut", student))
+        with pytest.raises(CheckFailed, match="faulty raised IndexError"):
+            questions.gradients(Answer("faulty", student), mu, logvar)
 
 
 @needs_sandbox

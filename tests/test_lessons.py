@@ -37,10 +37,19 @@ TAUGHT_IN = {
     "perplexity": "09",
     "MaskedConv2d": "09",
     "sample_codes": "09",
+    "two_sample_test": "10",
+    "mmd": "10",
+    "critic_loss": "10",
+    "saturating_loss": "10",
+    "generator_loss": "10",
+    "feature_loss": "10",
     "prior_nats": "11",
     "step_nats": "11",
     "sample": "11",
     "carry": "11",
+    "outline": "12",
+    "RecurrentVAE": "12",
+    "outline_elbo": "12",
 }
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 

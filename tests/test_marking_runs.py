@@ -42,7 +42,7 @@ def test_the_solution_gets_full_marks_and_waits_for_a_reader(marking):
     course, runs = marking
     marks = course.mark("student", course.submission(answers()), runs)
     assert marks.lost == {}, {test: marks.said[test] for test in marks.lost}
-    assert marks.total == 40
+    assert (marks.total, marks.remarks) == (40, [])
     assert marks.to_read == {"conclusion-sum": 3, "conclusion-samples": 3, "blur": 4}
 
 
@@ -159,6 +159,15 @@ def measured(theirs):
     return {"history": [*before, end | last], "test": test}
 
 
+def invented(path, old):
+    """Ten epochs' weights, and a hundred epochs that end where these do."""
+    facts = read_facts(run("ten-epochs"))
+    first, *_, end = facts["history"]
+    ways = [(1 - 0.96**k) / (1 - 0.96**99) for k in range(100)]
+    history = [{part: (1 - way) * first[part] + way * end[part] for part in first} for way in ways]
+    relabelled(path, run("ten-epochs"), epochs=100, history=history)
+
+
 def giant(path, old):
     header = json.dumps({"w": {"dtype": "F32", "shape": [10**9], "data_offsets": [0, 4 * 10**9]}}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header)
@@ -194,15 +203,15 @@ DECEITS = {
         *(points_of("combined", "honest"), "its facts about the test images give kl"),
     ),
     "a classmate's run": (
-        *("mse", edit("mse", "classmate-mse"), points_of("mse", "whole")),
+        *("mse", edit("mse", "classmate-mse"), points_of("mse")),
         f"belongs to student number {CLASSMATE}",
     ),
     "a classmate's weights relabelled": (
-        *("mse", edit("mse", "classmate-mse", **MINE), points_of("mse", "whole")),
+        *("mse", edit("mse", "classmate-mse", **MINE), points_of("mse")),
         "somebody else's weights",
     ),
     "a classmate's seed kept": (
-        *("mse", edit("mse", "classmate-mse", student=STUDENT), points_of("mse", "whole")),
+        *("mse", edit("mse", "classmate-mse", student=STUDENT), points_of("mse")),
         "somebody else's weights",
     ),
     "trained on the test images": (
@@ -224,11 +233,11 @@ DECEITS = {
         *(points_of("combined"), "hold the same weights"),
     ),
     "a classmate's weights blended with one's own start, and bettered": (
-        *("mse", put("mse", blended(bettered)), points_of("mse", "whole", "honest")),
+        *("mse", put("mse", blended(bettered)), points_of("mse")),
         "somebody else's weights",
     ),
     "a classmate's weights blended with one's own start, and measured anew": (
-        *("mse", put("mse", blended(measured)), points_of("mse", "whole")),
+        *("mse", put("mse", blended(measured)), points_of("mse")),
         "somebody else's weights",
     ),
     "a run missing": (
@@ -283,3 +292,11 @@ def test_a_deceit_costs_its_points_and_is_named(marking, names):
     for name in names:
         *_, lost, told = DECEITS[name]
         assert any(re.search(told, marks.said[test]) for test in lost), (name, [marks.said[test] for test in lost])
+
+
+def test_an_invented_history_that_ends_with_the_weights_is_named_and_left_to_a_person(marking):
+    course, runs = marking
+    marks = course.mark("student", course.submission(answers()), runs, put("bce", invented))
+    assert marks.scores["test-run-bce-whole"] == marks.scores["test-run-bce-honest"] == 1, marks.said
+    (told,) = marks.remarks
+    assert re.match(r"HISTORY: runs/bce.safetensors says .* in epoch 1; trained again from its seed", told)

@@ -96,3 +96,35 @@ def test_measures_of_another_kind_are_told():
         questions.check_measures(lambda *_: {}, wrong, wrong, wrong)
     with pytest.raises(CheckFailed, match="common_measures raised TypeError"):
         questions.check_measures(lambda *_: 3.0, wrong, wrong, wrong)
+
+
+def test_gradients_are_those_of_finite_differences():
+    mu, logvar = (torch.tensor([[0.3, -1.2]], dtype=torch.float64, requires_grad=True) for _ in range(2))
+
+    def answer(mu, logvar):
+        return (mu.sin() * logvar.exp()).sum(dim=1)
+
+    assert questions.gradients(lambda mu, logvar: mu.detach(), mu, logvar) == [None, None]
+    found = questions.gradients(answer, mu, logvar)
+    for at, gradient in enumerate(found):
+        for column in range(2):
+            step = torch.zeros(1, 2, dtype=torch.float64)
+            step[0, column] = 1e-6
+            ends = [[part.detach() for part in (mu, logvar)] for _ in range(2)]
+            ends[0][at], ends[1][at] = ends[0][at] - step, ends[1][at] + step
+            low, high = (answer(*end).item() for end in ends)
+            assert gradient[0, column].item() == pytest.approx((high - low) / 2e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (lambda mu, logvar: mu.detach() + (logvar / 2).exp(), "no gradient reaches mu and logvar"),
+        (lambda mu, logvar: (mu + logvar).detach().requires_grad_(), "no gradient reaches mu and logvar"),
+        (lambda mu, logvar: 2 * mu + logvar, "gradient of z with respect to mu"),
+        (lambda mu, logvar: [0.0], "return a torch tensor, not list"),
+    ],
+)
+def test_a_sample_that_the_encoder_cannot_learn_from(answer, sentence):
+    with pytest.raises(CheckFailed, match=sentence):
+        questions.check_gradient(answer)

@@ -189,7 +189,7 @@ def test_a_run_on_images_that_are_not_here_is_marked_as_unverified(tmp_path, mon
     def unavailable(run):
         raise DataUnavailable("MNIST is not in data and cannot be downloaded")
 
-    monkeypatch.setattr(run_checks, "held_out", unavailable)
+    monkeypatch.setattr(run_checks, "images_of", unavailable)
     assert run_checks.check_honest(tmp_path / "bce.safetensors").startswith("UNVERIFIED: ")
     share, sentence = run_checks.quality(tmp_path / "bce.safetensors")
     assert share == 1.0 and sentence.startswith("UNVERIFIED: ") and "cannot be downloaded" in sentence
@@ -216,6 +216,6 @@ def test_test_images_were_learned_if_a_small_set_shows_no_gap(monkeypatch, bundl
         return level * torch.rand(len(images), generator=source).double().mul(0.4).exp()
 
     run = runs.Run(TINY(), {"bundled": bundled}, Path("bce.safetensors"))
-    monkeypatch.setattr(run_checks, "held_out", lambda run: (load("mnist", "train"), load("mnist", "test")))
+    monkeypatch.setattr(run_checks, "images_of", lambda run: run_checks.images_for("mnist", "bundled", Path()))
     monkeypatch.setattr(run_checks, "_relative_errors", errors)
     assert run_checks._learned_the_test_images(run) is learned

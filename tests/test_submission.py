@@ -29,6 +29,7 @@ RELEASE = ROOT / "assignments" / "assignment4"
 
 
 NUMBER = 20261120  # as the solution has it
+STUB = "def kl_per_image(mu, logvar):\n    raise Unanswered()"
 
 
 def save_run(path: Path, number: int = NUMBER, **facts) -> Path:
@@ -114,19 +115,23 @@ def test_the_release_itself_lists_every_question_and_all_its_points(tmp_path):
 
 def test_a_deleted_test_is_named_with_its_points(folder):
     change(folder, lambda nb: nb.cells.remove(cell(nb, "test-kl-values")))
-    costly, _ = told(folder)
-    assert only(costly).startswith("A test of kl_per_image (2 points) is missing")
-    assert "and other questions may be lost with it. Fetch a fresh assignment4.ipynb" in costly[0]
+    costly, other = told(folder)
+    assert costly == [] and only(other).startswith("A test of kl_per_image is missing or lost its nbgrader metadata;")
+    assert "marking puts that right, but Validate fails. Fetch a fresh assignment4.ipynb" in other[0]
 
 
 def test_a_deleted_answer_is_named_with_the_points_of_its_tests(folder):
     change(folder, lambda nb: nb.cells.remove(cell(nb, "kl-per-image")))
-    assert only(told(folder)[0]).startswith("kl_per_image (3 points) is missing")
+    assert only(told(folder)[0]).startswith("kl_per_image (3 points) is missing. Fetch a fresh")
+    change(folder, lambda nb: nb.cells.remove(cell(nb, "blur")))
+    _, text = told(folder)[0]
+    assert text.startswith("“In your words: the blur” (4 points) is missing. Fetch a fresh")
 
 
-def test_a_deleted_given_cell_is_named_as_needed(folder):
+def test_a_deleted_given_cell_is_good_to_know(folder):
     change(folder, lambda nb: nb.cells.remove(cell(nb, "my-vae")))
-    assert only(told(folder)[0]).startswith("A given cell below “Train it” (other cells need it) is missing")
+    costly, other = told(folder)
+    assert costly == [] and only(other).startswith("A given cell below “Train it” is missing or lost")
 
 
 def test_a_copied_cell_is_named(folder):
@@ -135,39 +140,102 @@ def test_a_copied_cell_is_named(folder):
         nb.cells[-1].id = "another"
 
     change(folder, twice)
-    sentence = only(told(folder)[0])
-    assert (
-        sentence.startswith("There are 2 cells of “In your words: the blur”: one was copied")
-        and "Delete the copies" in sentence
+    costly, other = told(folder)
+    assert costly == [] and "Delete the copies" in only(other)
+    assert other[0].startswith(
+        "There are 2 cells of “In your words: the blur”: one was copied, and the last that answers"
     )
 
 
-def test_one_cell_that_lost_its_metadata(folder):
-    change(folder, lambda nb: cell(nb, "sse-per-image").metadata.pop("nbgrader"))
-    assert "sse_per_image (1 point) is missing or lost its nbgrader metadata" in only(told(folder)[0])
+def test_of_copies_the_last_that_answers_counts(folder):
+    def behind(source):
+        def edit(nb):
+            nb.cells.append(copy.deepcopy(cell(nb, "kl-per-image")))
+            nb.cells[-1].update(id="another", source=source)
+
+        return edit
+
+    change(folder, behind(STUB))
+    assert told(folder)[0] == []
+    change(folder, lambda nb: cell(nb, "kl-per-image").update(source=STUB))
+    assert only(told(folder)[0]).startswith("kl_per_image (3 points) is not answered yet")
 
 
-def test_a_notebook_without_any_metadata_is_one_sentence(folder):
+@pytest.mark.parametrize("name", ["sse-per-image", "blur"])
+def test_one_answer_that_lost_its_metadata(folder, name):
+    called = {"blur": "“In your words: the blur”"}.get(name, "sse_per_image")
+    change(folder, lambda nb: cell(nb, name).metadata.pop("nbgrader"))
+    costly, other = told(folder)
+    assert costly == [] and only(other).startswith(f"{called} is missing or lost its nbgrader metadata; marking puts")
+
+
+def test_an_answer_that_lost_its_metadata_is_read_all_the_same(folder):
+    change(folder, lambda nb: cell(nb, "kl-per-image").update(source=STUB))
+    change(folder, lambda nb: cell(nb, "kl-per-image").metadata.pop("nbgrader"))
+    assert only(told(folder)[0]).startswith("kl_per_image (3 points) is not answered yet")
+
+
+def test_a_notebook_without_any_metadata_is_one_sentence_and_another_notebook_another(folder):
     change(folder, lambda nb: [c.metadata.pop("nbgrader", None) for c in nb.cells])
-    assert "nothing can be marked (50 points)" in only(told(folder)[0])
+    costly, other = told(folder)
+    assert costly == [] and " more are missing or lost their nbgrader metadata; marking puts that right" in only(other)
+    change(folder, lambda nb: nb.update(cells=nb.cells[:3]))
+    assert "None of the assignment's cells is in this notebook (50 points)" in only(told(folder)[0])
+
+
+def copy_of(nb, name, **changes):
+    """Put a copy of a cell at the end, with these changes."""
+    nb.cells.append(copy.deepcopy(cell(nb, name)))
+    nb.cells[-1].update(id="another", **changes)
+
+
+def stranger(nb):
+    nb.cells.insert(9, nbformat.v4.new_code_cell("x = 1", metadata={"nbgrader": {"grade_id": "x"}}))
+
+
+EDITS = {
+    "a test deleted": lambda nb: nb.cells.remove(cell(nb, "test-kl-values")),
+    "an answer without metadata": lambda nb: cell(nb, "sse-per-image").metadata.pop("nbgrader"),
+    "a text without metadata": lambda nb: cell(nb, "blur").metadata.pop("nbgrader"),
+    "no metadata at all": lambda nb: [c.metadata.pop("nbgrader", None) for c in nb.cells],
+    "a copy": lambda nb: copy_of(nb, "blur"),
+    "a stub behind": lambda nb: copy_of(nb, "blur", source="Your answer here."),
+    "another version": lambda nb: cell(nb, "kl-per-image").metadata.nbgrader.update(schema_version=1),
+    "other flags": lambda nb: cell(nb, "kl-per-image").metadata.nbgrader.update(solution=False, grade=True),
+    "a stranger": stranger,
+    "another type": lambda nb: cell(nb, "flat-features").update(cell_type="raw", outputs=[], execution_count=None),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_what_is_said_to_cost_nothing_costs_nothing_when_it_is_marked(folder, tmp_path_factory, name):
+    from grading.intake import take
+
+    change(folder, EDITS[name])
+    assert told(folder)[0] == []
+    marked = take(folder, read(RELEASE / NOTEBOOK), tmp_path_factory.mktemp("taken")).notebook
+    assert {grade: cell(marked, grade).source for grade in answers()} == answers()
 
 
 @pytest.mark.parametrize("meta", [{"schema_version": 1}, {"schema_version": "3"}, {"grade": None}])
 def test_metadata_that_nbgrader_refuses(folder, meta):
     change(folder, lambda nb: cell(nb, "blur").metadata.nbgrader.update(meta))
-    assert "metadata of “In your words: the blur” are damaged or of another version" in only(told(folder)[0])
+    costly, other = told(folder)
+    assert costly == [] and "metadata of “In your words: the blur” were changed, or are of another" in only(other)
 
 
 def test_flags_that_were_changed(folder):
     change(folder, lambda nb: cell(nb, "bce-per-image").metadata.nbgrader.update(solution=False))
-    assert "metadata of bce_per_image (3 points) were changed" in only(told(folder)[0])
+    costly, other = told(folder)
+    assert costly == [] and "metadata of bce_per_image were changed" in only(other)
 
 
 @pytest.mark.parametrize("meta", [{}, {"grade_id": "other", "grade": False, "locked": True, "solution": False}])
-def test_cells_that_make_nbgrader_give_up(folder, meta):
+def test_cells_with_metadata_that_do_not_belong_here(folder, meta):
     stranger = nbformat.v4.new_code_cell("x = 1", metadata={"nbgrader": meta})
     change(folder, lambda nb: nb.cells.append(stranger))
-    assert "begins with 'x = 1'" in only(told(folder)[0])
+    costly, other = told(folder)
+    assert costly == [] and "begins with 'x = 1'" in only(other)
 
 
 @pytest.mark.parametrize(
@@ -366,8 +434,11 @@ def test_a_renamed_notebook_is_found_by_name_and_by_folder(folder):
     (folder / NOTEBOOK).rename(folder / "assignment4 (1).ipynb")
     for path in (folder, folder / "assignment4 (1).ipynb"):
         found = findings(path)
-        assert only([f.sentence for f in found]).endswith("Rename it to assignment4.ipynb.")
-        assert found[0].costly
+        assert only([f.sentence for f in found]).endswith("it is marked all the same. Rename it to assignment4.ipynb.")
+        assert not found[0].costly
+    shutil.copy(path, folder / "other.ipynb")
+    (found,) = findings(path)
+    assert found.costly and "beside other.ipynb only assignment4.ipynb is marked" in found.sentence
 
 
 def test_which_notebook_is_meant_when_there_are_several(folder):
@@ -401,8 +472,8 @@ def test_files_that_are_no_notebooks(folder, data, sentence):
 def test_a_byte_order_mark_does_not_hide_the_rest(folder):
     change(folder, lambda nb: cell(nb, "blur").update(source=""))
     (folder / NOTEBOOK).write_bytes(b"\xef\xbb\xbf" + (folder / NOTEBOOK).read_bytes())
-    mark, empty = told(folder)[0]
-    assert "byte order mark" in mark and "blur" in empty
+    costly, other = told(folder)
+    assert "byte order mark" in only(other) and "blur" in only(costly)
 
 
 def test_an_old_encoding_does_not_hide_the_rest(folder):
@@ -410,9 +481,9 @@ def test_an_old_encoding_does_not_hide_the_rest(folder):
     change(folder, lambda nb: cell(nb, "power-spectrum").update(source=""))
     text = json.dumps(json.loads((folder / NOTEBOOK).read_text(encoding="utf-8")), ensure_ascii=False)
     (folder / NOTEBOOK).write_bytes(text.encode("latin-1", errors="replace"))
-    encoding, empty = told(folder)[0]
-    assert "is not encoded in UTF-8 (byte" in encoding and "Open it in JupyterLab" in encoding
-    assert empty.startswith("power_spectrum (1 point) is empty")
+    costly, other = told(folder)
+    assert "is not encoded in UTF-8 (byte" in only(other) and "Open it in JupyterLab" in other[0]
+    assert only(costly).startswith("power_spectrum (1 point) is empty")
 
 
 def test_a_list_of_cells_without_headings_is_an_old_one(folder, monkeypatch):

@@ -4,6 +4,7 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from course_utils.assignment.notebook_file import Json, by_grade_id
@@ -84,8 +85,13 @@ def _known_names(notebook: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _tree(cell: Json) -> ast.Module:
+    return _parsed(cell["source"])
+
+
+@lru_cache(maxsize=512)  # a whole class has the same given cells; nobody changes a tree
+def _parsed(source: str) -> ast.Module:
     try:
-        return python(cell["source"])
+        return python(source)
     except Exception:  # whatever is in that cell: other findings say so, and this is about the others
         return ast.Module([], [])
 

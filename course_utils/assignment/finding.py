@@ -11,7 +11,7 @@ FRESH = f"Fetch a fresh {NOTEBOOK}, put your answers into its cells, and hand in
 class Finding(NamedTuple):
     """One sentence or two: what was found, and the cure. A costly one takes points away."""
 
-    weight: str  # FATAL: nbgrader gives up marking the notebook; COSTLY, or only a NOTE
+    weight: str  # FATAL: nothing can be marked; COSTLY, or only a NOTE
     sentence: str
 
     @property

@@ -1,6 +1,7 @@
 """Reading a notebook that may have been through anything, and what it should hold: cells by their grade_id."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ Json = dict[str, Any]  # a notebook or a cell
 
 
 class NotebookFile(NamedTuple):
-    """What a file holds, each cell's source in one piece; and what nbgrader cannot read in it although we can."""
+    """What a file holds, each cell's source in one piece; and what Validate cannot read in it although we can."""
 
     content: Json
     faults: list[str]  # how each is said of the file: "begins with ..."
@@ -45,12 +46,12 @@ def read_notebook(path: Path) -> NotebookFile:
 def _decoded(data: bytes) -> tuple[str, list[str]]:
     faults = []
     if data.startswith(BYTE_ORDER_MARK):
-        faults = ["begins with a byte order mark, which an editor put there; nbgrader cannot read it."]
+        faults = ["begins with a byte order mark, which an editor put there; marking reads it, but Validate cannot."]
         data = data.removeprefix(BYTE_ORDER_MARK)
     try:
         return data.decode("utf-8"), faults
     except UnicodeDecodeError as error:
-        told = f"is not encoded in UTF-8 (byte {error.start}), as an editor saved it; nbgrader cannot read it."
+        told = f"is not encoded in UTF-8 (byte {error.start}) as it should be; marking reads it, but Validate cannot."
         return data.decode("latin-1"), [*faults, told]
 
 
@@ -98,6 +99,12 @@ def by_grade_id(notebook: Mapping[str, Any]) -> dict[str, list[Json]]:
         if isinstance(grade_id, str):
             found.setdefault(grade_id, []).append(cell)
     return found
+
+
+def defines(source: str, name: str) -> bool:
+    """Whether this code defines the function that answers the cell called `name`."""
+    function = re.escape(name.replace("-", "_"))
+    return bool(re.search(rf"(?m)^(?:(?:async )?def {function}\b|class {function}\b|{function}\s*[:=])", source))
 
 
 def is_valid(cell: Json) -> bool:

@@ -10,6 +10,8 @@ CELLS = "cells.json"  # beside the notebook: the released cells
 COMPARISON = "test-comparison"  # needs the three runs on digits
 MAX_MEGABYTES = 25  # of a submission
 
+UNVERIFIED, HISTORY = "UNVERIFIED: ", "HISTORY: "  # how what is said about a run begins
+
 SIGMA2 = 0.05  # of a digit's pixel around its reconstruction
 CIFAR_SIGMA2 = 0.02
 WEIGHT = 0.5  # of the binary cross-entropy in the mixture

@@ -46,12 +46,14 @@ def check_student_number(answer: Answer) -> str:
 
 
 def check_gradient(answer: Answer) -> str:
-    """A tensor through which gradients reach mu and logvar."""
+    """A tensor through which gradients reach mu, with 1, and logvar."""
     mu, logvar = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, 3, requires_grad=True)
     z = answer_of("sample_latent", lambda: answer(mu, logvar))
     check_that("sample_latent", lambda: torch.is_tensor(z), f"return a torch tensor, not {type(z).__name__}.")
+    to_mu, to_logvar = answer_of("sample_latent", lambda: gradients(answer, mu, logvar))
     sentence = "no gradient reaches mu and logvar; the encoder could not learn."
-    check_that("sample_latent", lambda: z.requires_grad, sentence)
+    check_that("sample_latent", lambda: to_mu is not None and to_logvar is not None, sentence)
+    check("sample_latent, gradient of z with respect to mu", lambda: to_mu, torch.ones(2, 3))
     return PASSED
 
 
@@ -342,6 +344,24 @@ def check_spectrum(answer: Answer, cycles: int = 3, width: int = 16, seed: int =
 
 
 # What several questions are asked with
+
+
+def gradients(answer: Answer, *arguments: Any) -> list[Tensor | None]:
+    """d sum(answer(*arguments)) / d argument for each that requires one, as numbers; None where no gradient reaches it.
+
+    Of several values the first counts. A function that is far off, as in marking, is asked there: no graph crosses.
+    """
+    far_off = getattr(answer, "gradients", None)
+    return gradients_here(answer, *arguments) if far_off is None else far_off(*arguments)
+
+
+def gradients_here(answer: Answer, *arguments: Any) -> list[Tensor | None]:
+    """What `gradients` gives, where the function is."""
+    value, wanted = answer(*arguments), [part for part in arguments if torch.is_tensor(part) and part.requires_grad]
+    value = value[0] if isinstance(value, tuple) else value
+    if not (torch.is_tensor(value) and value.requires_grad):
+        return [None] * len(wanted)
+    return list(torch.autograd.grad(value.sum(), wanted, allow_unused=True))
 
 
 def copies(*tensors: Tensor) -> list[Tensor]:

@@ -17,6 +17,7 @@ from course_utils.assignment.plan import (
     REMEMBERED,
     TELLING_T,
     TRAIN_IMAGES,
+    UNVERIFIED,
     earlier_runs,
     planned,
 )
@@ -25,7 +26,6 @@ from course_utils.assignment.runs import (
     Run,
     RunUnfinished,
     common,
-    held_out,
     mean_image_errors,
     read_run,
     seed_correlation,
@@ -34,13 +34,11 @@ from course_utils.assignment.runs import (
 )
 from course_utils.batching import to_unit
 from course_utils.checkpoints import CheckpointError
-from course_utils.data import ImageSet
+from course_utils.data import data_dir, load
 from course_utils.latent import decode, encode
 from course_utils.models import ConvVAE
 from course_utils.sources.source import DataUnavailable
 from course_utils.training import evaluate
-
-UNVERIFIED = "UNVERIFIED: "
 
 
 class Quality(NamedTuple):
@@ -48,6 +46,15 @@ class Quality(NamedTuple):
 
     share: float
     sentence: str
+
+
+class Images(NamedTuple):
+    """What runs on a data set are measured with: uint8 images (n, c, h, w), and what the mean image says about them."""
+
+    train: Tensor  # about TRAIN_IMAGES of them, evenly spread: sets may be ordered
+    test: Tensor
+    mean: Tensor  # (1, c, h, w), of all training images
+    lazy: dict[str, float]  # losses per test image of the laziest model, which gives the mean image to everybody
 
 
 class Measured(NamedTuple):
@@ -149,10 +156,9 @@ def quality(path: str | Path) -> Quality:
         return Quality(0.0, str(error))
     try:
         loss = plan.loss(_measured_once(str(path), run.path.stat().st_mtime_ns).test)
-        bce, sse = mean_image_errors(*(part.images for part in held_out(run)))
+        lazy = plan.loss(images_of(run).lazy)
     except DataUnavailable as error:
         return Quality(1.0, _unverified(run, error))
-    lazy = plan.loss({"bce": bce, "sse": sse, "kl": 0.0})
     reference = plan.bundled if run.facts["bundled"] else plan.real
     way = (lazy - loss) / (lazy - reference)
     sentence = (
@@ -208,13 +214,22 @@ def _unverified(run: Run, error: DataUnavailable) -> str:
 @cache
 def _measured_once(path: str, stamp: int) -> Measured:
     run = _read(path, stamp)
-    train, test = held_out(run)
-    return Measured(*(evaluate(run.model, images, common) for images in (_some(train), test.images)))
+    images = images_of(run)
+    return Measured(*(evaluate(run.model, part, common) for part in (images.train, images.test)))
 
 
-def _some(train: ImageSet) -> Tensor:
-    """About TRAIN_IMAGES of the training images, evenly spread: sets may be ordered."""
-    return train.images[:: max(1, len(train) // TRAIN_IMAGES)]
+def images_of(run: Run) -> Images:
+    """The images to measure a run with.  DataUnavailable if they are not here."""
+    return images_for(run.facts["data_set"], "bundled" if run.facts["bundled"] else "real", data_dir())
+
+
+@cache
+def images_for(data_set: str, choice: str, folder: Path) -> Images:
+    """Of a set as it lies in that folder: read once, for however many runs are measured."""
+    train, test = (load(data_set, split, choice).images for split in ("train", "test"))
+    bce, sse = mean_image_errors(train, test)
+    mean = to_unit(train).mean(dim=0, keepdim=True)
+    return Images(train[:: max(1, len(train) // TRAIN_IMAGES)].clone(), test, mean, {"bce": bce, "sse": sse, "kl": 0.0})
 
 
 def _learned_the_test_images(run: Run) -> bool:
@@ -227,9 +242,8 @@ def _learned_the_test_images(run: Run) -> bool:
     """
     if not run.facts["bundled"]:
         return False
-    train, test = held_out(run)
-    mean = to_unit(train.images).mean(dim=0, keepdim=True)
-    errors = [_relative_errors(run, images, mean) for images in (_some(train), test.images)]
+    images = images_of(run)
+    errors = [_relative_errors(run, part, images.mean) for part in (images.train, images.test)]
     if errors[0].mean() > MOSTLY_MEAN:
         return False  # too little was learned to tell
     a, b = (error.log() for error in errors)

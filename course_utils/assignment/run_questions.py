@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from course_utils.assignment import run_checks
-from course_utils.assignment.answers import PASSED, answer_of, at_home, check, check_that
+from course_utils.assignment.answers import PASSED, CheckFailed, answer_of, at_home, check, check_that
 from course_utils.assignment.outputs import outputs
 from course_utils.assignment.plan import RUNS, earlier_runs
 from course_utils.assignment.run_checks import Quality
@@ -40,14 +40,19 @@ def check_different(name: str) -> str:
 
 
 @at_home()
-def check_honest(name: str) -> str:
-    """History and facts agree with the weights; one line says what was compared."""
+def check_honest(name: str, student_number: Callable[[], int]) -> str:
+    """The student's own run, whose history and facts agree with its weights; one line says what was compared."""
+    check_own(name, student_number)
     return run_checks.check_honest(RUNS[name].file)
 
 
 @at_home()
-def quality(name: str) -> Quality:
-    """The share of the points, and one sentence that says why."""
+def quality(name: str, student_number: Callable[[], int]) -> Quality:
+    """The share of the points, none for a run that is not the student's own, and one sentence that says why."""
+    try:
+        check_own(name, student_number)
+    except CheckFailed as error:
+        return Quality(0.0, str(error))
     return run_checks.quality(RUNS[name].file)
 
 

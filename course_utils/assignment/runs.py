@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,7 +109,7 @@ def train_run(
         lambda x, *output: Recorded(objective(x, *output)[0], *common(x, *output)),
         epochs=epochs,
         generator=torch.Generator().manual_seed(seed),
-        batch_size=128 if len(train) < SMALL_SET else 512,
+        batch_size=batch_size(len(train)),
         checkpoint=_unfinished(path, origin),
     )
     if history.stopped:
@@ -118,6 +119,11 @@ def train_run(
     for unfinished in _all_unfinished(path):
         unfinished.unlink()
     return run
+
+
+def batch_size(images: int) -> int:
+    """How many of so many training images a step takes."""
+    return 128 if images < SMALL_SET else 512
 
 
 def keep_run(path: Path, model: VAE, history: History, train: ImageSet, test: ImageSet, **facts: Any) -> Run:
@@ -150,22 +156,17 @@ def read_run(path: str | Path) -> Run:
     return Run(*load_checkpoint(path, build), path)
 
 
-def held_out(run: Run) -> tuple[ImageSet, ImageSet]:
-    """The training and test images of the kind that a run was trained on.  DataUnavailable if they are not here."""
-    choice = "bundled" if run.facts["bundled"] else "real"
-    train, test = (load(run.facts["data_set"], split, choice) for split in ("train", "test"))
-    return train, test
-
-
 def seed_correlation(run: Run) -> float:
     """Correlation of the weights with those that the run's seed starts from; near 0 for any other start.
 
     Training moves weights, but even after a hundred epochs not far enough to forget where they began.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(run.facts["seed"])
-        start = build(run.facts["model"], **run.facts["arguments"])
-    return _correlation(start, run.model)
+    return _correlation(started(run), run.model)
+
+
+def started(run: Run) -> VAE:
+    """The network as a run's seed starts it."""
+    return _started(partial(build, run.facts["model"], **run.facts["arguments"]), run.facts["seed"])
 
 
 def weights_correlation(a: Run, b: Run) -> float:

@@ -1,4 +1,4 @@
-"""What nbgrader would punish without a word, found before hand-in.
+"""What marking would take points for, or has to put right, found before hand-in.
 
 `python -m course_utils.assignment.submission FILE_OR_FOLDER` ends with status 0 where nothing would cost points.
 """
@@ -6,6 +6,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from course_utils.assignment import answer_code
@@ -16,6 +17,7 @@ from course_utils.assignment.notebook_file import (
     Unreadable,
     by_grade_id,
     checksum,
+    defines,
     is_valid,
     read_notebook,
     released_cells,
@@ -24,6 +26,7 @@ from course_utils.assignment.plan import CELLS, NOTEBOOK, RUNS
 from course_utils.assignment.submitted_runs import about_folder
 
 TEXT_STUB = "Your answer here."
+MAX_LISTED = 4  # cells that are named in one sentence
 MANY_EDITED = "These cells are not as they were given: {}; marking restores them"
 KEYS = {"code": "Y", "markdown": "M"}  # in JupyterLab
 
@@ -98,16 +101,17 @@ def _find_notebook(path: Path) -> tuple[Path | None, list[Finding]]:
             )
             return None, [Finding(FATAL, f"{sentence} Rename yours to {NOTEBOOK}.")]
         path = path / NOTEBOOK if (path / NOTEBOOK).exists() else others[0]
+    others = sorted(other.name for other in path.parent.glob("*.ipynb") if other.name != path.name)
     if path.name != NOTEBOOK:
-        sentence = f"The notebook is called {path.name}; nbgrader marks only {NOTEBOOK}. Rename it to {NOTEBOOK}."
-        return path, [Finding(FATAL, sentence)]
-    others = sorted(other.name for other in path.parent.glob("*.ipynb") if other.name != NOTEBOOK)
+        why = f"beside {', '.join(others)} only {NOTEBOOK} is marked" if others else "it is marked all the same"
+        sentence = f"The notebook is called {path.name}; {why}. Rename it to {NOTEBOOK}."
+        return path, [Finding(FATAL if others else NOTE, sentence)]
     extra = f"Besides {NOTEBOOK} there is {', '.join(others)}, which is not marked. Keep your answers in {NOTEBOOK}."
     return path, [Finding(NOTE, extra)] if others else []
 
 
 def _read(path: Path) -> tuple[Json | None, list[Finding]]:
-    """The notebook, or nothing and the reason; what nbgrader alone cannot read is a finding and stops nothing."""
+    """The notebook, or nothing and the reason; what only Validate cannot read is good to know and stops nothing."""
     try:
         content, faults = read_notebook(path)
     except Unreadable as error:
@@ -115,7 +119,7 @@ def _read(path: Path) -> tuple[Json | None, list[Finding]]:
         cure = "Choose Edit → Clear Outputs of All Cells, and save." if too_large else FRESH
         return None, [Finding(COSTLY if too_large else FATAL, f"{path.name} {error} {cure}")]
     cure = "Open it in JupyterLab, change a cell, and save."
-    return content, [Finding(FATAL, f"{path.name} {fault} {cure}") for fault in faults]
+    return content, [Finding(NOTE, f"{path.name} {fault} {cure}") for fault in faults]
 
 
 # The cells
@@ -137,27 +141,60 @@ def _about_kernel(nb: Json) -> Iterator[Finding]:
 
 
 def _about_cells(nb: Json, reference: dict[str, Json]) -> Iterator[Finding]:
+    """What is wrong with each cell, as marking finds it: by its name or, without one, by its function or text."""
     found = by_grade_id(nb)
-    if not set(found) & set(reference):
+    strays = {name: _stray(nb, name, reference) for name in reference if name not in found}
+    if len(strays) == len(reference) and not any(strays.values()):
         total = sum(cell["points"] for cell in reference.values())
-        yield Finding(
-            FATAL,
-            "No cell carries the marks by which nbgrader knows it, so nothing can be marked "
-            f"({points(total)}): another editor dropped them, or this is another notebook. {FRESH}",
-        )
+        sentence = f"None of the assignment's cells is in this notebook ({points(total)}): it is another one."
+        yield Finding(FATAL, f"{sentence} {FRESH}")
         return
     for name, released in reference.items():
-        cells, called = found.get(name, []), _called(name, reference)
+        called = _called(name, reference)
         worth = f"{called} {_lost(name, reference)}"
-        if not cells:
-            gone = f"{worth} is missing or lost its nbgrader metadata, and other questions may be lost with it."
-            yield Finding(COSTLY, f"{_capital(gone)} {FRESH}")
-        elif len(cells) > 1:
-            yield _doubled(called, len(cells))
-        else:
-            yield from _about_cell(called, worth, cells[0], released)
+        if len(found.get(name, [])) > 1:
+            yield _doubled(called, len(found[name]), released)
+        if name in found:
+            yield from _about_cell(called, worth, _chosen(found[name], released), released)
+        elif strays[name] is not None:
+            yield from _unanswered(called, worth, strays[name], released)
+        elif released["kind"] == "answer":
+            yield Finding(COSTLY, f"{worth} is missing. {FRESH}")
+    harmless = [name for name, cell in strays.items() if cell or reference[name]["kind"] != "answer"]
+    yield from _about_put_back(harmless, reference)
     yield from _about_edited(found, reference)
     yield from _about_strangers(nb, reference)
+
+
+def _stray(nb: Json, name: str, reference: Mapping[str, Json]) -> Json | None:
+    """The answer that lost its mark: it defines the function, or stands below the heading of its question."""
+    released, cells = reference[name], nb["cells"]
+    if released["kind"] != "answer":
+        return None
+    if released["type"] == "code":
+        return next((cell for cell in cells if cell["cell_type"] == "code" and defines(cell["source"], name)), None)
+    below = [cell for above, cell in pairwise(cells) if f"# {released['heading']}" in above["source"]]
+    texts = (cell for cell in below if cell["cell_type"] == "markdown")
+    return next((cell for cell in texts if not cell["source"].lstrip().startswith("#")), None)
+
+
+def _chosen(cells: Sequence[Json], released: Json) -> Json:
+    """Of several copies of a cell, the one that marking takes: the last that answers."""
+    written = [cell for cell in cells if cell["source"].strip() not in ("", TEXT_STUB)]
+    if released["type"] == "code":
+        written = [cell for cell in written if not answer_code.STUB.search(cell["source"])]
+    return (written or cells)[-1]
+
+
+def _about_put_back(names: Sequence[str], reference: Mapping[str, Json]) -> Iterator[Finding]:
+    """Cells that are not there, or not known by name, and cost nothing."""
+    called = list(dict.fromkeys(_called(name, reference) for name in names))
+    if not called:
+        return
+    more = f" and {len(called) - MAX_LISTED} more" if len(called) > MAX_LISTED else ""
+    verb, whose = ("is", "its") if len(called) == 1 else ("are", "their")
+    what = f"{_capital(', '.join(called[:MAX_LISTED]))}{more} {verb} missing or lost {whose} nbgrader metadata"
+    yield Finding(NOTE, f"{what}; marking puts that right, but Validate fails. {FRESH}")
 
 
 def _called(name: str, reference: Mapping[str, Json]) -> str:
@@ -186,18 +223,19 @@ def _capital(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:] if sentence.startswith("a ") else sentence
 
 
-def _doubled(called: str, count: int) -> Finding:
-    sentence = f"There are {count} cells of {called}: one was copied, and nbgrader gives up marking the notebook."
-    return Finding(FATAL, f"{sentence} Delete the copies and keep one; for notes of your own insert a new cell.")
+def _doubled(called: str, count: int, released: Json) -> Finding:
+    counts = "the last that answers counts" if released["kind"] == "answer" else "the one that was given counts"
+    sentence = f"There are {count} cells of {called}: one was copied, and {counts}."
+    return Finding(NOTE, f"{sentence} Delete the copies; for notes of your own insert a new cell.")
 
 
 def _about_cell(called: str, worth: str, cell: Json, released: Json) -> Iterator[Finding]:
     meta = cell["metadata"]["nbgrader"]
     grade, solution = FLAGS[released["kind"]]
-    if not is_valid(_turned_back(cell, released)):
-        yield Finding(FATAL, f"The nbgrader metadata of {called} are damaged or of another version. {FRESH}")
-    elif (meta["grade"], meta["solution"]) != (grade or solution and released["points"] > 0, solution):
-        yield Finding(COSTLY, f"The nbgrader metadata of {worth} were changed. {FRESH}")
+    flags = (grade or solution and released["points"] > 0, solution)
+    if not is_valid(_turned_back(cell, released)) or (meta["grade"], meta["solution"]) != flags:
+        what = f"The nbgrader metadata of {called} were changed, or are of another version"
+        yield Finding(NOTE, f"{what}; marking goes by those that were given, but Validate fails. {FRESH}")
     elif cell["cell_type"] != released["type"]:
         kinds = f"is a {cell['cell_type']} cell now; marking turns it back into {released['type']}."
         cure = f"Do the same: click left of it, press {KEYS[released['type']]}, run all cells, and save."
@@ -259,7 +297,7 @@ def _about_borrowed(nb: Json, reference: dict[str, Json]) -> Iterator[Finding]:
 
 
 def _about_strangers(nb: Json, reference: dict[str, Json]) -> Iterator[Finding]:
-    """Cells with nbgrader metadata that the release does not have: nbgrader then marks nothing at all."""
+    """Cells with nbgrader metadata that the release does not have: notes like any other, but Validate stops at them."""
     for cell in nb["cells"]:
         meta = cell["metadata"].get("nbgrader")
         if meta is None or meta.get("grade_id") in [*reference]:  # a list: a damaged grade_id may be no string
@@ -268,9 +306,8 @@ def _about_strangers(nb: Json, reference: dict[str, Json]) -> Iterator[Finding]:
         if flagged or not is_valid(cell):
             begins = cell["source"].strip().split("\n")[0][:40]
             sentence = f"The cell that begins with {begins!r} has nbgrader metadata that do not belong here"
-            yield Finding(
-                FATAL, f"{sentence}; nbgrader gives up at it. Copy its text into a new cell, and delete the old one."
-            )
+            cure = "Copy its text into a new cell, and delete the old one."
+            yield Finding(NOTE, f"{sentence}; marking takes it for a note of your own, but Validate fails. {cure}")
 
 
 def _worth(name: str, reference: dict[str, Json]) -> float:

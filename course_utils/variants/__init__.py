@@ -2,7 +2,7 @@
 
     conditional      a condition told to encoder, decoder, or both          07
     judge            a classifier of digits, and what it sees in pictures   07 08 09 10 11
-    measures         Fréchet distance, precision and recall, two samples    07 08 09 10 11
+    measures         Fréchet distance, precision and recall, two samples    07 08 09 10 11 12
     hierarchical     two layers of latents, bottom-up and as a ladder       08
     layered_loss     their bound layer by layer, warm-up and free bits      08
     codebook         nearest code, straight-through, a living codebook      09
@@ -17,6 +17,8 @@
     averaging        a network with the moving average of its weights       -
     settled          the models whose weights lesson 11 compares            11
     reference        what the judge saw in MNIST's test images              11
+    outlines         digits as the way of a pen around them                 12
+    recurrent        a VAE that reads and draws outlines point by point     12
     averaged         a running mean of a network's weights                  -
 
 The numbers are the lessons that teach or use a module.
