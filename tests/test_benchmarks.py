@@ -48,3 +48,17 @@ def test_every_model_has_a_row_and_only_the_flat_one_no_upper_layer():
     rows = python("-m", "benchmarks.layers", "--epochs", "1", "--seeds", "0", "--images", "256").splitlines()[-3:]
     assert [row.split()[0] for row in rows] == ["flat", "bottom-up", "ladder"]
     assert [("kl_top 0.0 " in row) for row in rows] == [True, False, False]
+
+
+def test_the_comparison_writes_a_row_for_every_model_and_seed_once(tmp_path):
+    program = f"""
+import json, pathlib
+from benchmarks import comparison
+comparison.weights_dir = lambda: pathlib.Path({str(tmp_path)!r})
+comparison.row = lambda name, seed, seconds: {{"model": name, "seed": seed, "seconds": seconds, "fd": len(name)}}
+for _ in range(2):
+    comparison.main(["--seeds", "0", "1", "--models", "VAE", "GAN", "--seconds", "5"])
+rows = json.loads((comparison.weights_dir() / "comparison.json").read_text())
+assert [(one["model"], one["seed"]) for one in rows] == [("VAE", 0), ("GAN", 0), ("VAE", 1), ("GAN", 1)]
+"""
+    python("-c", program)
