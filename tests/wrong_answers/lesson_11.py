@@ -24,6 +24,12 @@ WRONG = [
     # one step of the way back
     Wrong("try-back", back(f"return (a**2 * v * before + fresh * x_t / a) / {TOTAL}"), "You exchanged the weights"),
     Wrong("try-back", back("return (fresh * before + v * x_t) / (fresh + v)"), "mind the factor a"),
+    Wrong("try-back", back("return (fresh * before + v * x_t / a) / (fresh + v)"), "has the variance fresh / a"),
+    Wrong(
+        "try-back",
+        back("return (before / v**0.5 + x_t / fresh**0.5) / (1 / v**0.5 + a / fresh**0.5)"),
+        "one over the variance, not over its root",
+    ),
     Wrong("try-back", back("return x_t / a"), "This is x_t / a: use `before` as well"),
     Wrong("try-back", back("return before"), "`before` alone: x_t tells something too"),
     Wrong("try-back", back("return before / v + a * x_t / fresh"), "Divide by the sum of the precisions"),
@@ -60,6 +66,11 @@ WRONG = [
         suspects("return (torch.cdist(fresh, seen).amin(1) < torch.cdist(fresh, samples).amin(1)).double().mean()"),
         "Ask about the samples, not the fresh images",
     ),
+    Wrong(
+        "try-copies",
+        suspects(f"return ({TO_SEEN}.min() < {TO_FRESH}.min()).double().mean()"),
+        "One minimum per sample: dim=1",
+    ),
     Wrong("try-copies", suspects(f"return {TO_SEEN}.amin(1).mean()"), "a distance is no share"),
     Wrong(
         "try-copies", suspects(f"return ({TO_SEEN}.amin(1) < {TO_FRESH}.amin(1)).double()"), r"expected a|shape \(\)"
@@ -95,6 +106,7 @@ WRONG = [
         pulled(f"{TABLE}\n    middle = centres[table.argmin(dim=0)]\n    return middle + keep * (z - middle)"),
         "raises|expected shape",
     ),
+    Wrong("try-fool", pulled(f"{MIDDLE}\n    return middle + keep * (middle - z)"), "z - centre, not centre - z"),
     Wrong("try-fool", pulled("return z"), "the same whatever"),
     Wrong("try-fool", pulled(f"{TABLE}\n    return table.argmin(dim=1)"), r"expected shape \(3, 2\), got"),
     Wrong("try-fool", pulled(f"{MIDDLE}\n    return middle + keep**2 * (z - middle)"), "is too", specific=False),
