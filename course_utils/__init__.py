@@ -21,7 +21,7 @@
     sources       where pictures come from                              -
     drawn_faces   faces drawn from known factors                        -
     assignment    what Assignment 4 needs beside the lessons            -
-    variants      families beyond the plain VAE, and their measures     07 08 09 12
+    variants      families beyond the plain VAE, and their measures     07 08 09 10 11 12
 
 The numbers are the lessons that teach a module's functions.
 """

@@ -61,3 +61,17 @@ def test_every_way_of_marking_has_a_row_and_the_gradebook_a_line_for_each_size()
     assert rows[0].split() == ["s", "each", "each", "minute", "ratio"] and float(rows[1].split()[-1]) == 1
     lines = python("-m", "benchmarks.scale", "--submissions", "1").splitlines()
     assert [line.split()[0] for line in lines] == ["1", "reports:"]
+
+
+def test_the_comparison_writes_a_row_for_every_model_and_seed_once(tmp_path):
+    program = f"""
+import json, pathlib
+from benchmarks import comparison
+comparison.weights_dir = lambda: pathlib.Path({str(tmp_path)!r})
+comparison.row = lambda name, seed, seconds: {{"model": name, "seed": seed, "seconds": seconds, "fd": len(name)}}
+for _ in range(2):
+    comparison.main(["--seeds", "0", "1", "--models", "VAE", "GAN", "--seconds", "5"])
+rows = json.loads((comparison.weights_dir() / "comparison.json").read_text())
+assert [(one["model"], one["seed"]) for one in rows] == [("VAE", 0), ("GAN", 0), ("VAE", 1), ("GAN", 1)]
+"""
+    python("-c", program)

@@ -56,6 +56,18 @@ ALLOWED = {
     "variants.outlines": "objectives",
     "variants.recurrent": "models objectives",
     "variants.adversarial": "batching checkpoints learner progress training",
+    "variants.averaged": "",
+    "variants.players": "models",
+    "variants.diffusion": "",
+    "variants.diffusion_bound": "batching variants.diffusion",
+    "variants.flow_matching": "",
+    "variants.denoisers": "",
+    "variants.averaging": "",
+    "variants.reference": "batching pretrained variants.judge variants.measures",
+    "variants.settled": (
+        "variants.code_prior variants.denoisers variants.diffusion variants.flow_matching variants.players "
+        "variants.quantized"
+    ),
     "assignment": "",
     "assignment.plan": "",
     "assignment.answers": "exercises",

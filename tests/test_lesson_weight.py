@@ -16,6 +16,8 @@ HELD = (  # stems of notebooks, in reading order
     "07_conditions_and_beta",
     "08_better_priors",
     "09_discrete_codes",
+    "10_adversaries",
+    "11_vae_gan_diffusion",
     "12_sequences",
     "assignment4",
 )

@@ -98,3 +98,15 @@ def test_the_history_holds_means_over_the_images_and_can_be_written():
     assert history.column("a") == pytest.approx([9 - 18 - 4 + 6 + 2], rel=1e-5)
     assert history.column("b") == pytest.approx([5], rel=1e-5)
     json.dumps(history.train)
+
+
+def test_conditions_stay_with_their_images():
+    players, *_ = game(rate=1e-12)
+    images, seen = torch.arange(64.0).div(100).view(64, 1, 1, 1).expand(-1, -1, 2, 2), []
+    payoff = players["a"].loss
+    players["a"].loss = lambda x, c: seen.append((x[:, 0, 0, 0], c)) or payoff(x)
+    players["b"].loss = lambda x, c: -payoff(x)
+    fit_players(players, images, conditions=torch.arange(64), generator=dice(), **OPTIONS | {"epochs": 1})
+    pixels, conditions = (torch.cat(column) for column in zip(*seen, strict=True))
+    assert sorted(conditions.tolist()) == list(range(64)) != conditions.tolist()
+    torch.testing.assert_close(pixels, conditions / 100)

@@ -1,11 +1,13 @@
 """Distances between clouds of features, against closed forms and clouds made by hand."""
 
+import math
+
 import pytest
 import torch
 from scipy.linalg import sqrtm
-from torch.distributions import MultivariateNormal
+from torch.distributions import MultivariateNormal, Normal
 
-from course_utils.variants.measures import fine_power, frechet_distance, precision_recall
+from course_utils.variants.measures import fine_power, frechet_distance, mmd, precision_recall, two_sample_test
 
 
 def dice(seed=0):
@@ -70,3 +72,60 @@ def test_clouds_that_do_not_fit_are_refused_in_words():
         frechet_distance(torch.zeros(5, 2), torch.zeros(5, 3))
     with pytest.raises(ValueError, match="more than k=3 points"):
         precision_recall(torch.zeros(3, 2), torch.zeros(9, 2))
+
+
+def test_a_two_sample_test_of_equal_clouds_is_near_a_half_and_of_distant_ones_one():
+    a, b = torch.randn(400, 3, generator=dice(1)), torch.randn(400, 3, generator=dice(2))
+    assert two_sample_test(a, b) == pytest.approx(0.5, abs=0.07)
+    assert two_sample_test(a, b + 20) == 1
+
+
+def test_a_two_sample_test_comes_near_the_best_possible_answer():
+    """N(0, 1) against N(2, 1): guess by which mean is nearer, right with probability Phi(1)."""
+    a, b = torch.randn(1000, 1, generator=dice(1)), torch.randn(1000, 1, generator=dice(2)) + 2
+    assert two_sample_test(a, b) == pytest.approx(Normal(0, 1).cdf(torch.tensor(1.0)).item(), abs=0.03)
+
+
+def test_a_two_sample_test_sees_what_means_and_covariances_do_not():
+    a = torch.randn(600, 2, generator=dice(1))
+    ring = 2**0.5 * torch.nn.functional.normalize(torch.randn(600, 2, generator=dice(2)))
+    assert frechet_distance(a, ring) < 0.05
+    assert two_sample_test(a, ring) > 0.7
+
+
+def test_mmd_of_two_gaussians_is_the_closed_form():
+    """For x ~ N(m, s² I), y ~ N(0, I): E k(x, y) = (w² / (w² + s² + 1))^(d/2) exp(-|m|² / 2(w² + s² + 1))."""
+    m, s, d, w = torch.tensor([1.0, -0.5]), 0.5, 2, 1.3
+    a, b = m + s * torch.randn(4000, d, generator=dice(1)), torch.randn(4000, d, generator=dice(2))
+
+    def likeness(variance, square=0.0):
+        return w**2 / (w**2 + variance) * math.exp(-square / 2 / (w**2 + variance))
+
+    expected = likeness(2 * s**2) + likeness(2) - 2 * likeness(s**2 + 1, float(m.square().sum()))
+    assert mmd(a, b, width=w) == pytest.approx(expected, abs=0.01)
+    assert expected > 0.1
+
+
+def test_mmd_by_hand_and_its_default_width():
+    a, b = torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [3.0], [1.0]])
+    k = [math.exp(-(distance**2) / 2) for distance in range(4)]
+    expected = k[2] + (2 * k[2] + k[0]) / 3 - 2 * (4 * k[1] + k[3] + k[1]) / 6
+    assert mmd(a, b) == pytest.approx(expected)
+    assert mmd(a.repeat(1, 4), b.repeat(1, 4)) == pytest.approx(expected)  # √d makes up for more dimensions
+
+
+def test_mmd_of_equal_clouds_has_no_bias():
+    values = [
+        mmd(torch.randn(20, 2, generator=dice(k)), torch.randn(20, 2, generator=dice(k + 500))) for k in range(300)
+    ]
+    assert sum(values) / 300 == pytest.approx(0, abs=0.006)
+    assert min(values) < 0 < max(values)
+
+
+def test_clouds_that_cannot_be_tested_are_refused_in_words():
+    with pytest.raises(ValueError, match="equal size"):
+        two_sample_test(torch.zeros(9, 2), torch.zeros(8, 2))
+    with pytest.raises(ValueError, match="equal size, at least 5"):
+        two_sample_test(torch.zeros(4, 2), torch.zeros(4, 2))
+    with pytest.raises(ValueError, match="at least two points"):
+        mmd(torch.zeros(1, 2), torch.zeros(8, 2))

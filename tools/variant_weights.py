@@ -106,10 +106,12 @@ def _pixels_apart(model: RecurrentVAE, x: Tensor) -> float:
     return round(UNIT * float((drawn - x).square().mean().sqrt()), 2)
 
 
-def store(model: nn.Module, purpose: str, facts: Mapping[str, Any], rows: Mapping[str, str]) -> Path:
-    """Write weights in half precision, their facts and their card; `model` has a name and arguments."""
-    path = save_checkpoint(weights_dir() / model.name, model, half=True, **facts)
-    recipe = f"`make weights NAMES={model.name}`, stored in half precision"
+def store(
+    model: nn.Module, purpose: str, facts: Mapping[str, Any], rows: Mapping[str, str], *, half: bool = True
+) -> Path:
+    """Write weights, in half precision unless told otherwise, their facts and their card; `model` has a name."""
+    path = save_checkpoint(weights_dir() / model.name, model, half=half, **facts)
+    recipe = f"`make weights NAMES={model.name}`" + ", stored in half precision" * half
     table = {"data": facts["data"], "licence note": facts["licence"], "recipe": recipe, "seed": facts["seed"], **rows}
     table["size"] = f"{path.stat().st_size / 1e6:.1f} MB"
     lines = "".join(f"| {name} | {value} |\n" for name, value in table.items())

@@ -2,7 +2,7 @@
 
 Each is trained from data on disk by `course_utils.train`, stored in half precision, measured as it is stored, and
 described by a model card. An interrupted run goes on; one that is finished in build/weights is not trained again. The
-variants' weights are made by `tools.variant_weights`.
+variants' weights are made by `tools.variant_weights`, `adversary_weights` and `comparison_weights`.
 """
 
 import argparse
@@ -27,9 +27,11 @@ from course_utils.objectives import negative_elbo
 from course_utils.pretrained import CHECKSUMS, fingerprints, sha256, weights_dir
 from course_utils.runtime import course_root
 from course_utils.training import evaluate
-from tools.variant_weights import MAKERS
+from tools import comparison_weights, variant_weights
+from tools.adversary_weights import ADVERSARIES
 
 BUILD = course_root() / "build" / "weights"
+MAKERS = variant_weights.MAKERS | ADVERSARIES | comparison_weights.MAKERS
 
 
 @dataclass(frozen=True)

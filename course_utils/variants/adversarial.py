@@ -18,10 +18,13 @@ from course_utils.training import History, TrainingDiverged
 
 @dataclass
 class Player:
-    """A network and what it minimises, `loss(x)` -> a number; its gradient reaches this network's weights alone."""
+    """A network and what it minimises, `loss(x)` -> a number; its gradient reaches this network's weights alone.
+
+    With conditions it is `loss(x, c)`.
+    """
 
     network: nn.Module
-    loss: Callable[[Tensor], Tensor]
+    loss: Callable[..., Tensor]
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)  # [Radford et al. 2016]: a long memory of the other's past moves misleads
 
@@ -33,11 +36,13 @@ def fit_players(
     epochs: int,
     generator: torch.Generator,
     batch_size: int = 128,
+    conditions: Tensor | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> History:
     """Let the players move in turn, once each a batch of images (n, c, h, w), uint8 or in [0, 1].
 
+    Conditions (n, ...) are dealt out with the images.
     With `checkpoint`, every epoch is written there and an interrupted call goes on from the last one, to the same
     result. Ctrl-C returns early with `stopped` set.  CheckpointError for a checkpoint of another game, TrainingDiverged
     where a loss is infinite or not a number.
@@ -49,7 +54,7 @@ def fit_players(
     with epochs_bar(epochs, steps, done=len(game.history.train), enabled=progress) as bar:
         try:
             while len(game.history.train) < epochs:
-                game.epoch(images, bar)
+                game.epoch(images, conditions, bar)
                 if checkpoint is not None:
                     game.save(checkpoint)
         except KeyboardInterrupt:
@@ -66,23 +71,25 @@ class _Game:
         rates = {name: [player.learning_rate, *player.betas] for name, player in players.items()}
         self.settings = settings | {"players": rates}
 
-    def epoch(self, images: Tensor, bar: Bar) -> None:
+    def epoch(self, images: Tensor, conditions: Tensor | None, bar: Bar) -> None:
         start, totals = time.perf_counter(), dict.fromkeys(self.players, 0.0)
         device = next(next(iter(self.learners.values())).model.parameters()).device
         with torch.random.fork_rng():
             torch.manual_seed(int(torch.randint(2**62, (), generator=self.generator)))
-            for x in batches(images, self.settings["batch_size"], generator=self.generator, device=device):
-                losses = {name: self.move(name, x) for name in self.players}
-                totals = {name: total + losses[name] * len(x) for name, total in totals.items()}
+            dealt = {"conditions": conditions, "generator": self.generator, "device": device}
+            for batch in batches(images, self.settings["batch_size"], **dealt):
+                batch = batch if isinstance(batch, tuple) else (batch,)
+                losses = {name: self.move(name, *batch) for name in self.players}
+                totals = {name: total + losses[name] * len(batch[0]) for name, total in totals.items()}
                 bar.set_postfix_str(in_words(losses, unit=""), refresh=False)
                 bar.update()
         self.history.train.append({name: total / len(images) for name, total in totals.items()})
         self.history.seconds += time.perf_counter() - start
 
-    def move(self, name: str, x: Tensor) -> float:
+    def move(self, name: str, *batch: Tensor) -> float:
         player, learner = self.players[name], self.learners[name]
         player.network.train()
-        loss = player.loss(x)
+        loss = player.loss(*batch)
         if not math.isfinite(loss.item()):
             raise TrainingDiverged(
                 f"Training diverged in epoch {len(self.history.train) + 1}: the loss of {name!r} is {loss.item()}. "

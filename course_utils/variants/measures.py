@@ -1,11 +1,16 @@
-"""How far one cloud of pictures is from another: Fréchet distance, precision and recall, fine power."""
+"""How far one cloud is from another: Fréchet distance, precision and recall, fine power, two-sample test, MMD."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from torch import Tensor
 
 from course_utils.batching import batches
@@ -24,10 +29,19 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     ||mean difference||² + tr(A + B - 2 (AB)^½); the trace of the root is the sum of the roots of AB's eigenvalues.
     """
     _same_width(a, b)
-    a, b = a.double(), b.double()
-    cov_a, cov_b = torch.cov(a.T).reshape(a.shape[1], -1), torch.cov(b.T).reshape(a.shape[1], -1)
+    return gaussian_distance(*moments(a), *moments(b))
+
+
+def moments(cloud: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (d,) and covariance (d, d) of a cloud (n, d), in double precision."""
+    cloud = cloud.double()
+    return cloud.mean(dim=0), torch.cov(cloud.T).reshape(cloud.shape[1], -1)
+
+
+def gaussian_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:
+    """`frechet_distance` of two Gaussians by their means (d,) and covariances (d, d)."""
     roots = torch.linalg.eigvals(cov_a @ cov_b).real.clamp(min=0).sqrt().sum()
-    return float((a.mean(dim=0) - b.mean(dim=0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * roots)
+    return float((mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * roots)
 
 
 def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> PrecisionRecall:
@@ -53,15 +67,50 @@ def _balls(cloud: Tensor, k: int) -> Callable[[Tensor], float]:
 
 def fine_power(images: Tensor, real: Tensor) -> float:
     """Power above a quarter cycle per pixel as a multiple of that of real pictures: (n, 1, h, w), (m, 1, h, w)."""
-    return _fine(images) / _fine(real)
+    return fine(images) / fine(real)
 
 
-def _fine(images: Tensor) -> float:
+def fine(images: Tensor) -> float:
+    """Mean power above a quarter cycle per pixel of pictures (n, 1, h, w)."""
     vertical = np.fft.fftfreq(images.shape[-2])[:, None]
     horizontal = np.fft.fftfreq(images.shape[-1])[None, :]
     fine = torch.from_numpy(np.hypot(vertical, horizontal) > 0.25)
     spectrum = torch.cat([torch.fft.fft2(x).abs().square() for x in batches(images, 500)])
     return float(spectrum[..., fine].sum(dim=-1).mean())
+
+
+def two_sample_test(a: Tensor, b: Tensor, folds: int = 5) -> float:
+    """Share of points that a classifier assigns to the right cloud, cross-validated: (n, d), (n, d) -> [0, 1].
+
+    ½ where the clouds are alike, 1 where they are apart. The classifier is a support vector machine with a Gaussian
+    kernel; ValueError for clouds of unequal size, of which guessing the larger would look clever.  [Lopez-Paz & Oquab
+    2017]
+    """
+    _same_width(a, b)
+    if len(a) != len(b) or len(a) < folds:
+        raise ValueError(f"Expected two clouds of equal size, at least {folds}, got {len(a)} and {len(b)} points.")
+    points, cloud = torch.cat([a, b]).double().numpy(), np.repeat([0, 1], len(a))
+    classifier = make_pipeline(StandardScaler(), SVC())
+    dealt = StratifiedKFold(folds, shuffle=True, random_state=0)
+    return float(cross_val_score(classifier, points, cloud, cv=dealt).mean())
+
+
+def mmd(a: Tensor, b: Tensor, width: float | None = None) -> float:
+    """Squared maximum mean discrepancy E k(a, a') + E k(b, b') - 2 E k(a, b) of two clouds (n, d), (m, d), unbiased.
+
+    k = exp(-distance² / 2 width²), with width √d by default, the typical length of a draw of N(0, I). About 0, and as
+    often below as above, where the clouds are alike.  [Gretton et al. 2012, eq. 3]
+    """
+    _same_width(a, b)
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"Expected at least two points in each cloud, got {len(a)} and {len(b)}.")
+    slope = 1 / (2 * (width or math.sqrt(a.shape[1])) ** 2)
+
+    def likeness(x: Tensor, y: Tensor) -> Tensor:
+        return torch.cdist(x.double(), y.double()).square().mul(-slope).exp()
+
+    within = sum((likeness(x, x).sum() - len(x)) / (len(x) * (len(x) - 1)) for x in (a, b))
+    return float(within - 2 * likeness(a, b).mean())
 
 
 def _same_width(a: Tensor, b: Tensor) -> None:

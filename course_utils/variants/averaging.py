@@ -1,0 +1,34 @@
+"""A network together with the moving average of its weights."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class Averaged(nn.Module):
+    """A network and the moving average of its weights: called in training it is the network, otherwise the average.
+
+    The average of noisy steps is where a falling learning rate would have ended, at any time.  [Polyak & Juditsky 1992]
+    """
+
+    steps: Tensor
+
+    def __init__(self, network: nn.Module, decay: float = 0.999) -> None:
+        super().__init__()
+        self.live, self.average, self.decay = network, copy.deepcopy(network).requires_grad_(False), decay
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        if not self.training:
+            return self.average(*inputs)
+        self.follow()
+        return self.live(*inputs)
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move the average towards the network; quickly at first, so that its start is soon forgotten."""
+        decay = min(self.decay, (self.steps.item() + 1) / (self.steps.item() + 10))
+        self.steps += 1
+        for mean, weight in zip(self.average.parameters(), self.live.parameters()):
+            mean.lerp_(weight, 1 - decay)

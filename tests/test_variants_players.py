@@ -1,0 +1,111 @@
+"""Losses of two players against finite differences and the best critic in closed form; their networks' promises."""
+
+import math
+
+import pytest
+import torch
+from scipy.spatial.distance import jensenshannon
+from torch import nn
+
+from course_utils.variants.averaged import Averaged
+from course_utils.variants.players import (
+    Critic,
+    Generator,
+    critic_loss,
+    generator_loss,
+    saturating_loss,
+)
+
+P, Q = torch.tensor([0.5, 0.3, 0.2, 0.0]).double(), torch.tensor([0.1, 0.3, 0.4, 0.2]).double()
+
+
+def in_shares(values, shares):
+    """A sample of 10 in which each value has its share."""
+    return values.repeat_interleave((10 * shares).round().long())
+
+
+@pytest.mark.parametrize("logit", [-6.0, -0.5, 0.0, 2.0])
+def test_losses_are_the_logarithms_that_the_paper_writes(logit):
+    share = 1 / (1 + math.exp(-logit))
+    one = torch.tensor([logit]).double()
+    assert critic_loss(one, -one).item() == pytest.approx(-2 * math.log(share))
+    assert critic_loss(one, one).item() == pytest.approx(-math.log(share) - math.log(1 - share))
+    assert saturating_loss(one).item() == pytest.approx(math.log(1 - share))
+    assert generator_loss(one).item() == pytest.approx(-math.log(share))
+
+
+@pytest.mark.parametrize("loss", [saturating_loss, generator_loss])
+def test_gradients_are_finite_differences(loss):
+    logits = torch.tensor([-3.0, 0.2, 1.5]).double().requires_grad_()
+    assert torch.autograd.gradcheck(loss, logits)
+
+
+def test_where_the_critic_is_sure_only_one_of_the_losses_has_a_slope():
+    slopes = []
+    for loss in (saturating_loss, generator_loss):
+        sure = torch.tensor([-20.0]).double().requires_grad_()
+        slopes += torch.autograd.grad(loss(sure), sure)
+    assert abs(slopes[0].item()) < 1e-8
+    assert slopes[1].item() == pytest.approx(-1, abs=1e-8)
+
+
+def test_large_logits_cost_what_they_say_and_overflow_nothing():
+    far = torch.tensor([200.0])
+    assert critic_loss(-far, far).item() == pytest.approx(400)
+    assert saturating_loss(far).item() == pytest.approx(-200)
+
+
+def test_the_best_critic_of_a_discrete_distribution_has_the_jensen_shannon_loss():
+    """It says log p/q, and its loss is 2 ln 2 - 2 JS(p, q)."""
+    both = P * Q > 0
+    logits = torch.where(both, (P / Q.clamp(min=1e-9)).clamp(min=1e-9).log(), torch.where(P > 0, 60.0, -60.0))
+    best = critic_loss(in_shares(logits, P), in_shares(logits, Q)).item()
+    assert best == pytest.approx(2 * math.log(2) - 2 * jensenshannon(P, Q) ** 2, abs=1e-7)
+    for shift in (0.1, -0.3):
+        assert critic_loss(in_shares(logits + shift, P), in_shares(logits + shift, Q)).item() > best
+
+
+def test_networks_take_and_give_the_shapes_they_promise():
+    z = torch.randn(4, 5)
+    logits = Generator(latent_dim=5, channels=4)(z)
+    critic = Critic(channels=2)
+    assert logits.shape == (4, 1, 28, 28)
+    assert critic(logits.sigmoid()).shape == (4,)
+    assert critic.features(logits.sigmoid()).shape[0] == 4
+    with pytest.raises(ValueError, match="latent vectors"):
+        Generator(latent_dim=5)(torch.randn(4, 6))
+    with pytest.raises(ValueError, match="values in"):
+        critic(10 * logits)
+
+
+def test_networks_are_rebuilt_from_their_arguments():
+    for network in (Generator(latent_dim=3, channels=2), Critic(channels=2)):
+        again = type(network)(**network.arguments)
+        again.load_state_dict(network.state_dict())
+
+
+def test_a_mean_of_weights_is_kept_in_training_and_used_in_eval_mode():
+    line = nn.Linear(1, 1, bias=False)
+    averaged, one = Averaged(line, decay=0.75), torch.ones(1, 1)
+    start = line.weight.item()
+    nn.init.constant_(line.weight, 5.0)
+    assert averaged(one).item() == 5
+    with torch.no_grad():
+        averaged(one)  # looking is no training
+    averaged.eval()
+    assert averaged(one).item() == pytest.approx(0.75 * start + 0.25 * 5)
+    assert averaged.settled([one])(one).item() == pytest.approx(0.75 * start + 0.25 * 5)
+    assert [name for name, _ in averaged.named_parameters()] == ["network.weight"]
+
+
+def test_settled_weights_get_statistics_of_their_own():
+    norm = nn.BatchNorm2d(1)
+    averaged, x = Averaged(nn.Sequential(nn.Conv2d(1, 1, 1), norm), decay=0.5), torch.randn(64, 1, 3, 3)
+    for _ in range(3):
+        averaged(x)
+        nn.init.constant_(averaged.network[0].weight, 7.0)
+    settled = averaged.settled(x.split(16))
+    seen = settled[0](x)
+    torch.testing.assert_close(norm.running_mean, seen.mean().view(1))
+    assert (norm.momentum, settled.training) == (0.1, False)
+    assert settled[0].weight.item() != 7
