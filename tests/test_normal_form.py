@@ -223,14 +223,24 @@ def test_a_reduced_figure_looks_the_same_on_white():
     assert ImageChops.difference(paper.convert("RGB"), after.convert("RGB")).getextrema() == ((0, 0), (0, 0), (0, 0))
 
 
-@pytest.mark.parametrize(("tint", "most"), [((0, 0, 0), normal_form.GREYS), ((0, 90, 40), normal_form.COLOURS)])
-def test_a_figure_keeps_few_colours_and_a_grey_one_fewer(tint: tuple[int, int, int], most: int) -> None:
+@pytest.mark.parametrize(
+    ("tint", "tags", "most"),
+    [
+        ((0, 0, 0), [], normal_form.GREYS),
+        ((0, 90, 40), [], normal_form.COLOURS),
+        ((0, 90, 40), ["many-colours"], normal_form.MANY_COLOURS),
+    ],
+)
+def test_a_figure_keeps_few_colours_and_a_grey_one_fewer(
+    tint: tuple[int, int, int], tags: list[str], most: int
+) -> None:
     ramp = [tuple(min(255, level + extra) for extra in tint) for level in range(200)]
     picture = Image.new("RGB", (200, 1))
     picture.putdata(ramp)
     buffer = BytesIO()
     picture.save(buffer, "PNG")
     nb = lesson()
+    nb.cells[1].metadata.tags = tags
     nb.cells[1].outputs.append(new_output("display_data", {"image/png": base64.b64encode(buffer.getvalue()).decode()}))
     stored = base64.b64decode(normalise(nb).cells[1].outputs[-1].data["image/png"])
     colours = [colour for _, colour in Image.open(BytesIO(stored)).convert("RGB").getcolors()]

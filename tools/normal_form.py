@@ -39,6 +39,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 MAX_BYTES = 400_000
 FILM = "data:image/gif"  # as large as ten figures; its strip is stored
 COLOURS, GREYS = 20, 12
+MANY_COLOURS = 36  # of a figure whose classes would merge with fewer; its cell is tagged many-colours
 GREY = 6  # channels that differ by at most so many of 255 levels, in every pixel, make a grey figure
 MEDIAN_LINES, MOST_LINES, MAX_LINES = 5, 15, 25
 MAX_RUN = 3
@@ -161,14 +162,15 @@ def _output_counts(nb: NotebookNode) -> None:
 
 def _figures(nb: NotebookNode) -> None:
     for cell in _code(nb):
+        most = MANY_COLOURS if "many-colours" in _tags(cell) else COLOURS
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):
-                output.data["image/png"] = _with_palette(output.data["image/png"])
+                output.data["image/png"] = _with_palette(output.data["image/png"], most)
 
 
 @cache
-def _with_palette(png: str) -> str:
-    """A base64 PNG with at most COLOURS colours, or GREYS shades where it is grey: a fraction of the bytes."""
+def _with_palette(png: str, most: int) -> str:
+    """A base64 PNG with at most so many colours, or GREYS shades where it is grey: a fraction of the bytes."""
     image = Image.open(BytesIO(base64.b64decode(png)))
     if image.mode == "P":
         return png
@@ -177,7 +179,7 @@ def _with_palette(png: str) -> str:
     paper.alpha_composite(image.convert("RGBA"))
     flat = paper.convert("RGB")
     low, high = (reduce(extreme, flat.split()) for extreme in (ImageChops.darker, ImageChops.lighter))
-    shades = GREYS if ImageChops.difference(high, low).getextrema()[1] <= GREY else COLOURS
+    shades = GREYS if ImageChops.difference(high, low).getextrema()[1] <= GREY else most
     reduced = flat.quantize(shades, method=Image.Quantize.MEDIANCUT, kmeans=10, dither=Image.Dither.NONE)
     reduced.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -98,8 +98,8 @@ def two_sample_test(a: Tensor, b: Tensor, folds: int = 5) -> float:
 def mmd(a: Tensor, b: Tensor, width: float | None = None) -> float:
     """Squared maximum mean discrepancy E k(a, a') + E k(b, b') - 2 E k(a, b) of two clouds (n, d), (m, d), unbiased.
 
-    k = exp(-distance² / 2 width²), with width √d by default, the typical length of a draw of N(0, I). About 0, and as
-    often below as above, where the clouds are alike.  [Gretton et al. 2012, eq. 3]
+    k = exp(-distance² / 2 width²), with width √d by default, the typical length of a draw of N(0, I). Where the
+    clouds are alike it is 0 on average, more often a little below than above.  [Gretton et al. 2012, eq. 3]
     """
     _same_width(a, b)
     if min(len(a), len(b)) < 2:

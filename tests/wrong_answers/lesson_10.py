@@ -34,12 +34,37 @@ WRONG = [
     Wrong("try-best", best("return -(p * D.log()).sum()"), "The fakes' term is missing"),
     Wrong("try-best", best("return -(q * (1 - D).log()).sum()"), "The real ones' term is missing"),
     Wrong("try-best", best("return -(p * D.log() + q * (1 - D).log()).mean()"), "Sum over the values; do not average"),
-    Wrong("try-best", best("return -(p * D.log() + q * (1 - D).log())"), r"expected shape \(\), got \(3,\)"),
+    Wrong("try-best", best("return -(p * D.log() + q * (1 - D).log())"), "These are the terms: sum over the values"),
+    Wrong("try-best", best("return D"), "This is D; its loss is asked for"),
+    Wrong("try-best", best("return -(D.log() + (1 - D).log()).sum()"), "Weigh each logarithm by its share"),
+    Wrong(
+        "try-best", best("return (p * D.log() + q * (1 - D).log()).mean()"), "sign is wrong, and it is a sum, no mean"
+    ),
+    Wrong(
+        "try-best",
+        best("js = (p * (2 * D).log() + q * (2 - 2 * D).log()).sum() / 2\n    return 2 * math.log(2) - js"),
+        "JS counts twice",
+    ),
     Wrong("try-best", best("return -(p * D.log2() + q * (1 - D).log2()).sum()"), "These are bits"),
     Wrong("try-best", best("return -(p * D.log() + q * (1 - D).log()).max()"), "is too (small|large)", specific=False),
     # heaps that are known
     Wrong("try-modes", heaps("return int(near.any(dim=1).sum())"), "This counts points; count heaps"),
-    Wrong("try-modes", heaps("return int((near.sum(dim=1) >= least).sum())"), "the same whatever"),
+    Wrong("try-modes", heaps("return int((near.sum(dim=1) >= least).sum())"), "Sum over the points"),
+    Wrong(
+        "try-modes",
+        heaps("near = torch.cdist(points, centres) <= radius**2\n    return int((near.sum(dim=0) >= least).sum())"),
+        "The radius, not its square",
+    ),
+    Wrong("try-modes", heaps("return int(((~near).sum(dim=0) >= least).sum())"), "Within the radius, not beyond it"),
+    Wrong(
+        "try-modes",
+        heaps(
+            "distance = torch.cdist(points, centres)\n"
+            "    own = distance == distance.amin(dim=1, keepdim=True)\n"
+            "    return int(((near & own).sum(dim=0) >= least).sum())"
+        ),
+        "A point may belong to two heaps",
+    ),
     Wrong("try-modes", heaps("return int(near.any(dim=0).sum())"), "mind `least`"),
     Wrong("try-modes", heaps("return int((near.sum(dim=0) > least).sum())"), "`least` points are enough"),
     Wrong("try-modes", heaps("return int((near.sum(dim=0) < least).sum())"), "These are .not. known"),
@@ -57,7 +82,15 @@ WRONG = [
     Wrong("try-pinwheel", wheel(a=f"{TURN} / 10 + 0 * r"), "The arms do not bend"),
     Wrong("try-pinwheel", wheel(a=f"-{TURN} / 10 - r / 2"), "You turned to the right"),
     Wrong("try-pinwheel", wheel(a=f"{TURN} / 9 + r / 2"), "divide by 10, not by 9"),
-    Wrong("try-pinwheel", wheel(a="math.pi * arm / 10 + r / 2"), "the circle is 2π, not π"),
+    Wrong("try-pinwheel", wheel(a="math.pi * arm / 10 + r / 2"), "The circle is 2π, not π"),
+    Wrong("try-pinwheel", wheel(a=f"({TURN} / 10 + r) / 2"), "only r is halved"),
+    Wrong("try-pinwheel", wheel(r="2 + eps[:, 0]"), "Along the arm, the noise is halved"),
+    Wrong("try-pinwheel", wheel(r="(2 + eps[:, 0]) / 2"), "Halve the noise alone"),
+    Wrong("try-pinwheel", wheel(t="-eps[:, 1] / 10"), "sign of t, in both"),
+    Wrong("try-pinwheel", stacked(f"return torch.stack([{X.replace('-', '+')}, {Y}], dim=1)"), "t in the first"),
+    Wrong("try-pinwheel", stacked(f"return torch.stack([{X}, {Y.replace('+', '-')}], dim=1)"), "t in the second"),
+    Wrong("try-pinwheel", wheel(t="0 * r"), "The noise across, t, is missing"),
+    Wrong("try-pinwheel", wheel().replace("* arm /", "* (arm - 1) /"), "numbered from 0"),
     Wrong("try-pinwheel", wheel(a="360 * arm / 10 + r / 2"), "2π radians, not 360"),
     Wrong("try-pinwheel", wheel(a=f"{TURN} / 10 + r"), "bends by r/2, not by r"),
     Wrong("try-pinwheel", wheel(a="r / 2"), "All points lie on one arm"),
