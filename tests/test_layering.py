@@ -56,7 +56,6 @@ ALLOWED = {
     "variants.outlines": "objectives",
     "variants.recurrent": "models objectives",
     "variants.adversarial": "batching checkpoints learner progress training",
-    "variants.averaged": "",
     "variants.players": "models",
     "variants.diffusion": "",
     "variants.diffusion_bound": "batching variants.diffusion",

@@ -7,7 +7,8 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from torch import nn
 
-from course_utils.variants.averaged import Averaged
+from course_utils.variants.adversarial import Player, fit_players
+from course_utils.variants.averaging import Averaged, with_statistics
 from course_utils.variants.players import (
     Critic,
     Generator,
@@ -84,28 +85,27 @@ def test_networks_are_rebuilt_from_their_arguments():
         again.load_state_dict(network.state_dict())
 
 
-def test_a_mean_of_weights_is_kept_in_training_and_used_in_eval_mode():
-    line = nn.Linear(1, 1, bias=False)
-    averaged, one = Averaged(line, decay=0.75), torch.ones(1, 1)
-    start = line.weight.item()
-    nn.init.constant_(line.weight, 5.0)
-    assert averaged(one).item() == 5
+def test_who_looks_on_does_not_move_the_average():
+    averaged, one = Averaged(nn.Linear(1, 1, bias=False), decay=0.5), torch.ones(1, 1)
+    start = averaged.live.weight.item()
+    nn.init.constant_(averaged.live.weight, 5.0)
     with torch.no_grad():
-        averaged(one)  # looking is no training
-    averaged.eval()
-    assert averaged(one).item() == pytest.approx(0.75 * start + 0.25 * 5)
-    assert averaged.settled([one])(one).item() == pytest.approx(0.75 * start + 0.25 * 5)
-    assert [name for name, _ in averaged.named_parameters()] == ["network.weight"]
+        assert averaged(one).item() == 5
+    assert averaged.eval()(one).item() == start
 
 
-def test_settled_weights_get_statistics_of_their_own():
-    norm = nn.BatchNorm2d(1)
-    averaged, x = Averaged(nn.Sequential(nn.Conv2d(1, 1, 1), norm), decay=0.5), torch.randn(64, 1, 3, 3)
-    for _ in range(3):
-        averaged(x)
-        nn.init.constant_(averaged.network[0].weight, 7.0)
-    settled = averaged.settled(x.split(16))
-    seen = settled[0](x)
-    torch.testing.assert_close(norm.running_mean, seen.mean().view(1))
-    assert (norm.momentum, settled.training) == (0.1, False)
-    assert settled[0].weight.item() != 7
+def test_a_player_may_be_an_average():
+    averaged = Averaged(nn.Linear(4, 1))
+    start = averaged.average.weight.clone()
+    player = Player(averaged, lambda x: averaged(x.flatten(1)).square().mean())
+    fit_players({"one": player}, torch.rand(8, 1, 2, 2), epochs=2, generator=torch.Generator(), progress=False)
+    assert not torch.equal(averaged.average.weight, start)
+    assert not torch.equal(averaged.live.weight, averaged.average.weight)
+
+
+def test_statistics_are_those_of_the_inputs():
+    convolution, norm = nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)
+    x = torch.randn(64, 1, 3, 3)
+    network = with_statistics(nn.Sequential(convolution, norm), x.split(16))
+    torch.testing.assert_close(norm.running_mean, convolution(x).mean().view(1))
+    assert (norm.momentum, network.training) == (0.1, False)

@@ -14,7 +14,7 @@ from course_utils.objectives import gaussian_kl
 from course_utils.runtime import course_root, seed_everything
 from course_utils.training import trains_in
 from course_utils.variants.adversarial import Player, fit_players
-from course_utils.variants.averaged import Averaged
+from course_utils.variants.averaging import Averaged, with_statistics
 from course_utils.variants.judge import judged, load_judge
 from course_utils.variants.measures import frechet_distance
 from course_utils.variants.players import (
@@ -38,7 +38,7 @@ def mnist_gan() -> Path:
     drawn, critic = Averaged(Generator()), Critic()
 
     def fakes(x: Tensor) -> Tensor:
-        return drawn(torch.randn(len(x), drawn.network.latent_dim)).sigmoid().float()
+        return drawn(torch.randn(len(x), drawn.live.latent_dim)).sigmoid().float()
 
     def of_critic(x: Tensor) -> Tensor:
         with autocast(critic):
@@ -52,8 +52,8 @@ def mnist_gan() -> Path:
 
     players = {"critic": Player(critic, of_critic), "generator": Player(drawn, of_generator)}
     facts = _play(players, images, "mnist-gan", epochs=GAN_EPOCHS, generator=generator)
-    noise = torch.randn(100, 250, drawn.network.latent_dim, generator=generator)
-    model = drawn.settled(noise).half().float()
+    noise = torch.randn(100, 250, drawn.live.latent_dim, generator=generator)
+    model = with_statistics(drawn.average, noise).half().float()
     model.name = "mnist-gan"
     facts["fd"] = _frechet(decode(model, torch.randn(10_000, model.latent_dim, generator=generator)))
     rows = {
@@ -72,7 +72,7 @@ def mnist_vae_gan() -> Path:
 
     def pictures(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         output = model(x)
-        drawn = model.network.decode(torch.randn(len(x), model.network.latent_dim))
+        drawn = model.live.decode(torch.randn(len(x), model.live.latent_dim))
         x_hat = torch.cat([output.x_logits, drawn]).sigmoid().float()
         return x_hat[: len(x)], x_hat, gaussian_kl(output.mu, output.logvar)
 
@@ -90,7 +90,7 @@ def mnist_vae_gan() -> Path:
 
     players = {"critic": Player(critic, of_critic), "model": Player(model, of_model)}
     facts = _play(players, images, "mnist-vae-gan", epochs=VAE_GAN_EPOCHS, generator=generator)
-    settled = model.settled(batches(images[:10_000], 250)).half().float()
+    settled = with_statistics(model.average, batches(images[:10_000], 250)).half().float()
     settled.name = "mnist-vae-gan"
     rows = {
         "architecture": "the lecture's encoder with 128 hidden units, 20 latent dimensions, a DCGAN's decoder",

@@ -19,7 +19,6 @@
     reference        what the judge saw in MNIST's test images              11
     outlines         digits as the way of a pen around them                 12
     recurrent        a VAE that reads and draws outlines point by point     12
-    averaged         a running mean of a network's weights                  -
 
 The numbers are the lessons that teach or use a module.
 """

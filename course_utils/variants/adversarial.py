@@ -95,7 +95,7 @@ class _Game:
                 f"Training diverged in epoch {len(self.history.train) + 1}: the loss of {name!r} is {loss.item()}. "
                 f"Build the networks afresh and try a learning rate below {player.learning_rate:g}."
             )
-        weights = list(player.network.parameters())
+        weights = [weight for weight in player.network.parameters() if weight.requires_grad]
         for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
             weight.grad = gradient
         learner.optimizer.step()
