@@ -115,7 +115,7 @@ def prepare() -> None:
     settings = environment(place)
     if _parents and (_parents[0].settings != settings or _parents[0].process.poll() is not None):
         end()
-    if not _parents and settings not in _unable and not _python_lies_in_the_way():
+    if not _parents and settings not in _unable and not python_lies_in_the_way():
         _parents.append(Parent(place))
 
 
@@ -136,7 +136,8 @@ def _forked(place: Place) -> Forked | None:
     return None
 
 
-def _python_lies_in_the_way() -> bool:
+def python_lies_in_the_way() -> bool:
+    """Whether Python is below a folder that every session has for itself, so that none can be forked."""
     prefixes = {Path(sys.base_prefix), Path(sys.prefix)}
     return any(prefix.is_relative_to(folder) for prefix in prefixes for folder in WRITABLE)
 

@@ -52,7 +52,7 @@ def test_what_code_in_the_sandbox_can_reach(tmp_path, monkeypatch, alone):
     (tmp_path / "assignment4.ipynb").write_text("a neighbour's")
     with Student(Place(tmp_path / "runs", True, tmp_path)) as student:
         lines = student.cell(LOOKS)["printed"].splitlines()
-        assert type(student.process) is (standby.Alone if alone else standby.Forked)
+        assert type(student.process) is (standby.Alone if alone or standby.python_lies_in_the_way() else standby.Forked)
     assert lines[0] == "True True"
     assert lines[1].split(" ", 1)[1] == "[]" and lines[1].split()[0] in ("OSError", "ConnectionRefusedError")
     assert lines[2] == "[]" and set(" ".join(lines[3:5]).split()) <= {"PermissionError", "OSError"}
