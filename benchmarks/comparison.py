@@ -20,24 +20,24 @@ from course_utils.data import load
 from course_utils.files import atomic_path
 from course_utils.latent import decode, encode, posterior
 from course_utils.models import ConvVAE
-from course_utils.objectives import gaussian_kl, negative_elbo, reparameterize
+from course_utils.objectives import negative_elbo, reparameterize
 from course_utils.pretrained import weights_dir
 from course_utils.runtime import seed_everything
-from course_utils.training import evaluate, fit, trains_in
+from course_utils.training import evaluate, fit
 from course_utils.variants.adversarial import Player, fit_players
 from course_utils.variants.averaging import Averaged
 from course_utils.variants.code_prior import CodePrior, code_cost, sample_codes
 from course_utils.variants.diffusion import sample, squared_error
 from course_utils.variants.diffusion_bound import bound
 from course_utils.variants.flow_matching import carry
+from course_utils.variants.games import gan, vae_gan
 from course_utils.variants.judge import load_judge
-from course_utils.variants.players import VAEGAN, Critic, Generator, critic_loss, feature_loss, generator_loss
+from course_utils.variants.players import VAEGAN, Critic, Generator
 from course_utils.variants.quantized import VQVAE, vq_loss
 from course_utils.variants.reference import load_reference
 from course_utils.variants.settled import LatentDiffusion, LatentFlow, PixelDiffusion
 
 DRAWS, SIZE = 1_000, (1, 28, 28)
-FOOLING = 20.0  # nats that the VAE-GAN gives for a wholly fooled critic, as lesson 10 does
 Draw = Callable[[int], Tensor]
 Trained = tuple[Draw, float | None]  # what draws pictures, and the bound in nats where there is one
 
@@ -105,49 +105,18 @@ class Contest:
         ), parts.bound.mean().item()
 
     def gan(self) -> Trained:
-        drawn, critic = Generator(), Critic()
-
-        def fakes(x: Tensor) -> Tensor:
-            return drawn(torch.randn(len(x), 64)).sigmoid().float()
-
-        def of_critic(x: Tensor) -> Tensor:
-            with torch.no_grad():
-                x_hat = fakes(x)
-            return critic_loss(critic(x).float(), critic(x_hat).float())
-
-        def of_generator(x: Tensor) -> Tensor:
-            return generator_loss(critic(fakes(x)).float())
-
-        self.play({"critic": Player(critic, of_critic), "generator": Player(drawn, of_generator)})
+        drawn = Generator()
+        self.play(gan(drawn, Critic()))
         return self.decoder(drawn, lambda n: torch.randn(n, 64, generator=self.generator)), None
 
     def vae_gan(self) -> Trained:
-        model, critic = VAEGAN(), Critic()
-
-        def pictures(x: Tensor) -> tuple[Tensor, Tensor]:
-            output = model(x)
-            drawn = model.decode(torch.randn(len(x), 20))
-            return torch.cat([output.x_logits, drawn]).sigmoid().float(), gaussian_kl(output.mu, output.logvar)
-
-        def of_critic(x: Tensor) -> Tensor:
-            with torch.no_grad():
-                x_hat, _ = pictures(x)
-            return critic_loss(critic(x).float(), critic(x_hat).float())
-
-        def of_model(x: Tensor) -> Tensor:
-            x_hat, kl = pictures(x)
-            likeness = feature_loss(critic.features(x).float(), critic.features(x_hat[: len(x)]).float())
-            return (likeness + kl).mean() + FOOLING * generator_loss(critic(x_hat).float())
-
-        self.play({"critic": Player(critic, of_critic), "model": Player(model, of_model)})
+        model = VAEGAN()
+        self.play(vae_gan(model, Critic()))
         return self.decoder(model, self.noise), None
 
     def play(self, both: dict[str, Player]) -> None:
-        """The game for the whole budget, in the precision that `fit` would choose."""
+        """The game for the whole budget."""
         first = next(iter(both.values()))
-        dtype = getattr(torch, trains_in(first.network))
-        for player in both.values():
-            player.loss = torch.autocast("cpu", dtype, enabled=dtype != torch.float32)(player.loss)
         first.loss = Timed(first.loss, self.seconds)
         fit_players(both, self.train, epochs=10_000, generator=self.generator, batch_size=64, progress=False)
 

@@ -57,6 +57,7 @@ ALLOWED = {
     "variants.recurrent": "models objectives",
     "variants.adversarial": "batching checkpoints learner progress training",
     "variants.players": "models",
+    "variants.games": "objectives training variants.adversarial variants.averaging variants.players",
     "variants.diffusion": "",
     "variants.diffusion_bound": "batching variants.diffusion",
     "variants.flow_matching": "",

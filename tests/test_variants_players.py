@@ -9,7 +9,9 @@ from torch import nn
 
 from course_utils.variants.adversarial import Player, fit_players
 from course_utils.variants.averaging import Averaged, with_statistics
+from course_utils.variants.games import FOOLING, gan, vae_gan
 from course_utils.variants.players import (
+    VAEGAN,
     Critic,
     Generator,
     critic_loss,
@@ -109,3 +111,42 @@ def test_statistics_are_those_of_the_inputs():
     network = with_statistics(nn.Sequential(convolution, norm), x.split(16))
     torch.testing.assert_close(norm.running_mean, convolution(x).mean().view(1))
     assert (norm.momentum, network.training) == (0.1, False)
+
+
+@pytest.fixture
+def undecided():
+    """A critic that says one half of everything."""
+    critic = Critic(channels=4).eval()
+    torch.nn.init.zeros_(critic.head.weight)
+    torch.nn.init.zeros_(critic.head.bias)
+    return critic
+
+
+@pytest.mark.parametrize("wrap", [lambda network: network, Averaged])
+def test_a_game_with_an_undecided_critic_costs_what_coins_cost(wrap, undecided):
+    players, x = gan(wrap(Generator(4, 4)), undecided), torch.rand(6, 1, 28, 28)
+    assert players["critic"].loss(x).item() == pytest.approx(2 * math.log(2))
+    assert players["generator"].loss(x).item() == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("wrap", [lambda network: network, Averaged])
+def test_a_vae_pays_for_likeness_and_its_codes_and_for_not_fooling_the_critic(wrap, undecided):
+    model, x = VAEGAN(3), torch.rand(6, 1, 28, 28)
+    torch.nn.init.zeros_(model.encoder.mu.weight)
+    torch.nn.init.zeros_(model.encoder.logvar.weight)
+    nn.init.constant_(model.encoder.mu.bias, 2.0)
+    nn.init.constant_(model.encoder.logvar.bias, -50.0)  # nothing is left to chance
+    players = vae_gan(wrap(model).eval(), undecided)
+    kl = 3 * (2.0**2 + 50.0 - 1) / 2
+    with torch.no_grad():
+        gap = undecided.features(x) - undecided.features(model.decode(torch.full((6, 3), 2.0)).sigmoid())
+    expected = gap.square().sum().item() / 12 + kl + FOOLING * math.log(2)
+    assert players["critic"].loss(x).item() == pytest.approx(2 * math.log(2))
+    assert players["model"].loss(x).item() == pytest.approx(expected, rel=0.01)
+
+
+def test_fakes_reach_the_critic_as_reconstructions_and_as_many_draws(undecided):
+    seen = []
+    undecided.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    vae_gan(VAEGAN(3), undecided)["critic"].loss(torch.rand(5, 1, 28, 28))
+    assert seen == [5, 10]

@@ -17,15 +17,14 @@ from course_utils.data import load
 from course_utils.latent import decode, encode, posterior
 from course_utils.objectives import negative_elbo, reparameterize
 from course_utils.pretrained import load_pretrained
-from course_utils.runtime import course_root, seed_everything
+from course_utils.runtime import seed_everything
 from course_utils.training import evaluate, fit
 from course_utils.variants.averaging import Averaged
 from course_utils.variants.code_prior import code_cost, sample_codes
 from course_utils.variants.diffusion import Diffusion, sample, squared_error
 from course_utils.variants.diffusion_bound import bound
 from course_utils.variants.flow_matching import Flow, carry
-from course_utils.variants.judge import judged, load_judge
-from course_utils.variants.measures import frechet_distance
+from course_utils.variants.judge import load_judge
 from course_utils.variants.quantized import vq_loss
 from course_utils.variants.reference import Reference, reference_of
 from course_utils.variants.settled import (
@@ -37,13 +36,8 @@ from course_utils.variants.settled import (
     SettledVQ,
     settled,
 )
-from tools.variant_weights import store
+from tools.variant_weights import BUILD, MNIST_LICENCE, store, test_distance
 
-BUILD = course_root() / "build" / "weights"
-LICENCE = (
-    "MNIST (LeCun, Cortes, Burges) is distributed for research and teaching, commonly under CC BY-SA 3.0; no image is "
-    "contained in the weights as such."
-)
 LIMITS = "Twenty-eight pixels, centred digits, American writers of the 1980s and 1990s. For teaching, nothing else."
 PIXEL_EPOCHS, LATENT_EPOCHS, VQ_EPOCHS, PRIOR_EPOCHS = 12, 30, 3, 10
 DRAWS = 10_000
@@ -52,7 +46,7 @@ DRAWS = 10_000
 def mnist_reference() -> Path:
     """What the judge sees in MNIST's test images."""
     reference = reference_of(load_judge(), _images("test"), seed_everything(0))
-    facts = {"data": "MNIST, test images", "seed": 0, "licence": LICENCE}
+    facts = {"data": "MNIST, test images", "seed": 0, "licence": MNIST_LICENCE}
     rows = {
         "contents": "64 features of 1,000 test images each, mean and covariance over all 10,000, their fine power",
         "limits": "Features, no images; they belong to this `digit-judge` and are worthless for another.",
@@ -83,7 +77,7 @@ def mnist_mixture() -> Path:
     model, values = Mixture(), {"means": fitted.means_, "log_shares": np.log(fitted.weights_)}
     values["roots"] = np.linalg.cholesky(fitted.covariances_)
     model.load_state_dict({name: torch.from_numpy(value).half().float() for name, value in values.items()})
-    facts = {"data": "MNIST", "seed": 0, "epochs": 1, "licence": LICENCE}
+    facts = {"data": "MNIST", "seed": 0, "epochs": 1, "licence": MNIST_LICENCE}
     facts["cpu_seconds"] = round(time.process_time() - start)
     facts["test_bound"] = code_bound(vae, lambda z: -model.log_prob(z), generator)
     facts["fd"] = test_distance(decode(vae, model.draw(DRAWS, generator)))
@@ -130,8 +124,8 @@ def mnist_vq_prior() -> Path:
     plan = {"epochs": PRIOR_EPOCHS, "generator": generator, "batch_size": 64, "learning_rate": 4e-3}
     facts = _fit(model, encode(vq, _images("train")), code_cost, **plan)
     facts["test_nats"] = round(evaluate(model, encode(vq, _images("test")), code_cost)["nats"], 2)
-    facts["fd"] = test_distance(decode(vq, sample_codes(model, 5_000, generator)))
-    test = f"{facts['test_nats']} nats per grid; FD {facts['fd']} for 5,000 draws"
+    facts["fd"] = test_distance(decode(vq, sample_codes(model, DRAWS // 2, generator)))
+    test = f"{facts['test_nats']} nats per grid; FD {facts['fd']} for {DRAWS // 2:,} draws"
     return _store(model, "Writes grids of codes for mnist-vq, place by place.", facts, test)
 
 
@@ -170,7 +164,8 @@ def _fit(model: nn.Module, data: Tensor, objective: Callable, *, epochs: int, **
     cost.write_text(str(before + round(time.process_time() - start)))
     if history.stopped:
         raise KeyboardInterrupt(history.stopped)
-    return {"data": "MNIST", "seed": 0, "epochs": epochs, "licence": LICENCE, "cpu_seconds": int(cost.read_text())}
+    facts = {"data": "MNIST", "seed": 0, "epochs": epochs, "licence": MNIST_LICENCE}
+    return facts | {"cpu_seconds": int(cost.read_text())}
 
 
 def decoder_sigma(model: Diffusion, data: Tensor) -> float:
@@ -180,12 +175,6 @@ def decoder_sigma(model: Diffusion, data: Tensor) -> float:
     with torch.no_grad():
         x0_hat, _ = model.predicted(model.noised(x0, one, torch.randn_like(x0)), one)
     return round(float((x0 - x0_hat).square().mean().sqrt()), 5)
-
-
-def test_distance(images: Tensor) -> float:
-    """Fréchet distance of pictures to MNIST's test images, in the judge's features."""
-    judge = load_judge()
-    return round(frechet_distance(judged(judge, images).features, judged(judge, _images("test")).features), 1)
 
 
 def _store(model: nn.Module, purpose: str, facts: dict[str, Any], test: str) -> Path:

@@ -17,16 +17,22 @@ from course_utils.files import atomic_path
 from course_utils.pretrained import weights_dir
 from course_utils.runtime import course_root, seed_everything
 from course_utils.training import evaluate, fit
-from course_utils.variants.judge import Judge, judged
+from course_utils.variants.judge import Judge, judged, load_judge
+from course_utils.variants.measures import frechet_distance
 from course_utils.variants.outlines import UNIT, outline_elbo, outlines
 from course_utils.variants.recurrent import RecurrentVAE
 
+BUILD = course_root() / "build" / "weights"
+MNIST_LICENCE = (
+    "MNIST (LeCun, Cortes, Burges) is distributed for research and teaching, commonly under CC BY-SA 3.0; no image is "
+    "contained in the weights as such."
+)
 DIGITS_LICENCE = (
     "MNIST (LeCun, Cortes, Burges) is distributed for research and teaching, commonly under CC BY-SA 3.0; "
     "scikit-learn's digits (Alpaydin, Kaynak) come under CC BY 4.0. No image is contained in the weights as such."
 )
 
-OUTLINES, OUTLINE_HIDDEN = "mnist-outlines", 128
+OUTLINES, OUTLINE_HIDDEN, OUTLINE_EPOCHS = "mnist-outlines", 128, 25
 
 
 def digit_judge() -> Path:
@@ -70,16 +76,16 @@ def _accuracy(judge: Judge, choice: str) -> float:
 
 def outlines_vae() -> Path:
     """Train (or take up) the recurrent VAE that draws; an interrupted run goes on in build/weights."""
-    model = _trained_on_outlines(epochs=25).half().float().eval()
+    model = _trained_on_outlines(OUTLINE_EPOCHS).half().float().eval()
     model.name = OUTLINES
     unseen = {choice: outlines(load("mnist", "test", choice).images[:2_000]) for choice in ("real", "bundled")}
     bound = {choice: round(evaluate(model, x, outline_elbo)["loss"], 1) for choice, x in unseen.items()}
     error = {choice: _pixels_apart(model, x) for choice, x in unseen.items()}
-    facts = {"data": "MNIST and scikit-learn's digits", "seed": 0, "epochs": 25, "licence": DIGITS_LICENCE}
+    facts = {"data": "MNIST and scikit-learn's digits", "seed": 0, "epochs": OUTLINE_EPOCHS, "licence": DIGITS_LICENCE}
     facts |= {"test_loss": bound, "pixels_apart": error}
     rows = {
         "architecture": f"a GRU of {OUTLINE_HIDDEN} units that reads, another that draws, 16 latent dimensions",
-        "training": "25 epochs; half of the points dropped, 20 nats of KL free, points within half a pixel",
+        "training": f"{OUTLINE_EPOCHS} epochs; half the points dropped, 20 nats of KL free, points within half a pixel",
         "test −ELBO": "{real} nats per outline on MNIST, {bundled} on the bundled digits".format(**bound),
         "free-running error": "{real:.2f} pixels on MNIST, {bundled:.2f} on the bundled digits".format(**error),
         "limits": "Outer edges only: a 0 has no hole. Thirty-two points cut corners. For teaching, nothing else.",
@@ -94,7 +100,7 @@ def _trained_on_outlines(epochs: int) -> RecurrentVAE:
     seen = torch.cat([outlines(real[:24_000]), outlines(bundled).repeat(4, 1, 1)])
     model = RecurrentVAE(dropout=0.5, hidden=OUTLINE_HIDDEN)
     settings = {"epochs": epochs, "generator": generator, "learning_rate": 6e-3, "precision": "float32"}
-    resumable = course_root() / "build" / "weights" / f"{OUTLINES}.run"
+    resumable = BUILD / f"{OUTLINES}.run"
     fit(model, seen, partial(outline_elbo, budget=20.0), checkpoint=resumable, **settings)
     return model
 
@@ -104,6 +110,13 @@ def _pixels_apart(model: RecurrentVAE, x: Tensor) -> float:
     with torch.no_grad():
         drawn = model.draw(model.encode(x)[0])
     return round(UNIT * float((drawn - x).square().mean().sqrt()), 2)
+
+
+def test_distance(images: Tensor) -> float:
+    """Fréchet distance of pictures to MNIST's test images, in the judge's features."""
+    judge = load_judge()
+    real = judged(judge, load("mnist", "test", "real").images).features
+    return round(frechet_distance(judged(judge, images).features, real), 1)
 
 
 def store(

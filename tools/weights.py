@@ -25,13 +25,11 @@ from course_utils.latent import attribute_direction, decode, encode
 from course_utils.models import VAE, build
 from course_utils.objectives import negative_elbo
 from course_utils.pretrained import CHECKSUMS, fingerprints, sha256, weights_dir
-from course_utils.runtime import course_root
 from course_utils.training import evaluate
-from tools import comparison_weights, variant_weights
-from tools.adversary_weights import ADVERSARIES
+from tools import adversary_weights, comparison_weights, variant_weights
+from tools.variant_weights import BUILD, MNIST_LICENCE
 
-BUILD = course_root() / "build" / "weights"
-MAKERS = variant_weights.MAKERS | ADVERSARIES | comparison_weights.MAKERS
+MAKERS = variant_weights.MAKERS | adversary_weights.MAKERS | comparison_weights.MAKERS
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,6 @@ class Recipe:
     limits: str
 
 
-MNIST_LICENCE = (
-    "MNIST (LeCun, Cortes, Burges) is distributed for research and teaching, commonly under CC BY-SA 3.0; no image is "
-    "contained in the weights as such."
-)
 MNIST_LIMITS = (
     "Twenty-eight pixels, centred digits, American writers of the 1980s and 1990s. Grey pixels are modelled as "
     "Bernoulli, which puts a floor under the loss (lesson 02). Trained before the encoder got its present start "

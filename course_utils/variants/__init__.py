@@ -10,6 +10,7 @@
     code_prior       masked convolutions: a prior over grids of codes       09
     adversarial      two players, and the loop that lets them play          10
     players          generator, critic, VAE-GAN, and what they minimise     10
+    games            those that made lesson 10's weights                    -
     diffusion        noise into pictures or codes, step by step             11
     diffusion_bound  its variational bound, part by part                    11
     flow_matching    noise carried along a velocity                         11
