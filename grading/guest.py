@@ -23,6 +23,7 @@ OWNER = "GUEST_OF"  # the process that marks, by its number
 FONTS = "GUEST_FONTS"  # Matplotlib's list of fonts, which takes seconds to make
 MIB = 2**20
 MEMORY, CPU_SECONDS, FILE_SIZE, OPEN_FILES = 6144 * MIB, 900, 64 * MIB, 512
+TOGETHER = 8192 * MIB  # of all processes of a session
 WRITABLE, FOLDER_SIZE = ("/hand-in", "/tmp", "/dev/shm"), 128 * MIB  # folders in memory, and the size of each
 MAX_TEXT = 20_000  # characters of what a cell prints
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

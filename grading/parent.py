@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ APART = 0x0002_0000 | 0x0800_0000 | 0x2000_0000  # CLONE_NEWNS, CLONE_NEWIPC, CL
 READ_ONLY, NO_SUID, NO_DEVICES, NO_PROGRAMS, AGAIN, ALL_BELOW, PRIVATE = 1, 2, 4, 8, 32, 1 << 14, 1 << 18  # MS_…
 END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 CAPABILITIES_3 = 0x2008_0522  # _LINUX_CAPABILITY_VERSION_3
+LOOK_MILLISECONDS = 250
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -55,7 +57,7 @@ def _forked(work: Callable[..., object], *arguments: Any) -> int:
 
 
 def _keep(control: socket.socket, requests: int, replies: int) -> None:
-    """Begin a session in namespaces of its own, and end it when nobody asks any more."""
+    """Begin a session in namespaces of its own; end it when nobody asks any more, or it takes too much memory."""
     control.close()
     _done(_libc.unshare(APART))
     first = _forked(_begin, requests, replies)
@@ -63,9 +65,20 @@ def _keep(control: socket.socket, requests: int, replies: int) -> None:
     poll = select.poll()
     poll.register(requests, 0)  # the pipe's other end is closed
     poll.register(os.pidfd_open(first), select.POLLIN)  # the session has ended
-    poll.poll()
+    while not poll.poll(LOOK_MILLISECONDS) and _memory() <= guest.TOGETHER:
+        pass
     os.kill(first, signal.SIGKILL)
     os.waitpid(first, 0)
+
+
+def _memory() -> int:
+    """Bytes that the processes of the session have; what a fork left as it was counts for each of them."""
+    pages, others = 0, {1, os.getppid(), os.getpid()}
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            _, resident, shared, *_ = (path / "statm").read_text().split()
+            pages += (int(resident) - int(shared)) * (int(path.name) not in others)
+    return pages * os.sysconf("SC_PAGESIZE")
 
 
 def _begin(requests: int, replies: int) -> None:

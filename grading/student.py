@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from grading.guest import TOGETHER
 from grading.plain import HEAD, Blobs, Json, NotPlain, frame, parse_frame
 from grading.sandbox import Place
 from grading.standby import START_SECONDS, Process, begun
@@ -157,7 +158,7 @@ def session(runs: Path, confined: bool) -> Iterator[Student]:
             yield student
 
 
-ENDED = "ended the process that it ran in"
+ENDED = f"ended the process that it ran in, or took more than {TOGETHER / 2**30:.0f} GiB of memory in all"
 
 
 class _Reader:

@@ -110,6 +110,16 @@ def test_a_session_that_kills_itself_or_hangs_is_followed_by_another(tmp_path, m
         assert student.starts == 3 and type(student.process) is standby.Forked
 
 
+def test_processes_that_take_too_much_memory_in_all_are_ended_and_a_few_workers_are_not(tmp_path):
+    forks = "import os, time\nfor _ in range({}):\n    if os.fork() == 0:\n        time.sleep(40)\ntime.sleep({})"
+    with session(runs(tmp_path, "ann"), confined=True) as student:
+        assert student.cell(forks.format(8, 1))["error"] is None
+        with pytest.raises(Gone, match="8 GiB of memory"):
+            student.cell(forks.format(50, 40))
+        assert student.cell("print(1)")["printed"] == "1\n"
+    assert left_of(standby._parents[0]) == 2
+
+
 def test_a_parent_of_other_settings_is_not_used_and_ends(tmp_path, monkeypatch):
     with session(runs(tmp_path, "ann"), confined=True):
         (first,) = standby._parents

@@ -7,7 +7,8 @@ import torch
 from scipy.linalg import sqrtm
 from torch.distributions import MultivariateNormal, Normal
 
-from course_utils.variants.measures import fine_power, frechet_distance, mmd, precision_recall, two_sample_test
+from course_utils.variants.measures import fine_power, frechet_distance, precision_recall
+from course_utils.variants.two_samples import mmd, two_sample_test
 
 
 def dice(seed=0):

@@ -2,7 +2,8 @@
 
     conditional      a condition told to encoder, decoder, or both          07
     judge            a classifier of digits, and what it sees in pictures   07 08 09 10 11
-    measures         Fréchet distance, precision and recall, two samples    07 08 09 10 11 12
+    measures         Fréchet distance, precision and recall, fine power     07 08 09 10 11 12
+    two_samples      draws of the same distribution? a classifier and MMD   10
     hierarchical     two layers of latents, bottom-up and as a ladder       08
     layered_loss     their bound layer by layer, warm-up and free bits      08
     codebook         nearest code, straight-through, a living codebook      09

@@ -1,16 +1,11 @@
-"""How far one cloud is from another: Fréchet distance, precision and recall, fine power, two-sample test, MMD."""
+"""How far one cloud is from another: Fréchet distance, precision and recall, fine power."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 from torch import Tensor
 
 from course_utils.batching import batches
@@ -28,7 +23,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
     ||mean difference||² + tr(A + B - 2 (AB)^½); the trace of the root is the sum of the roots of AB's eigenvalues.
     """
-    _same_width(a, b)
+    same_width(a, b)
     return gaussian_distance(*moments(a), *moments(b))
 
 
@@ -46,7 +41,7 @@ def gaussian_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tens
 
 def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> PrecisionRecall:
     """Shares of each cloud (n, d), (m, d) that lie within the other's k-nearest balls.  [Kynkäänniemi et al. 2019]"""
-    _same_width(real, generated)
+    same_width(real, generated)
     if min(len(real), len(generated)) <= k:
         raise ValueError(f"Expected more than k={k} points in each cloud, got {len(real)} and {len(generated)}.")
     covers_real, covers_generated = _balls(real, k), _balls(generated, k)
@@ -74,46 +69,13 @@ def fine(images: Tensor) -> float:
     """Mean power above a quarter cycle per pixel of pictures (n, 1, h, w)."""
     vertical = np.fft.fftfreq(images.shape[-2])[:, None]
     horizontal = np.fft.fftfreq(images.shape[-1])[None, :]
-    fine = torch.from_numpy(np.hypot(vertical, horizontal) > 0.25)
+    high = torch.from_numpy(np.hypot(vertical, horizontal) > 0.25)
     spectrum = torch.cat([torch.fft.fft2(x).abs().square() for x in batches(images, 500)])
-    return float(spectrum[..., fine].sum(dim=-1).mean())
+    return float(spectrum[..., high].sum(dim=-1).mean())
 
 
-def two_sample_test(a: Tensor, b: Tensor, folds: int = 5) -> float:
-    """Share of points that a classifier assigns to the right cloud, cross-validated: (n, d), (n, d) -> [0, 1].
-
-    ½ where the clouds are alike, 1 where they are apart. The classifier is a support vector machine with a Gaussian
-    kernel; ValueError for clouds of unequal size, of which guessing the larger would look clever.  [Lopez-Paz & Oquab
-    2017]
-    """
-    _same_width(a, b)
-    if len(a) != len(b) or len(a) < folds:
-        raise ValueError(f"Expected two clouds of equal size, at least {folds}, got {len(a)} and {len(b)} points.")
-    points, cloud = torch.cat([a, b]).double().numpy(), np.repeat([0, 1], len(a))
-    classifier = make_pipeline(StandardScaler(), SVC())
-    dealt = StratifiedKFold(folds, shuffle=True, random_state=0)
-    return float(cross_val_score(classifier, points, cloud, cv=dealt).mean())
-
-
-def mmd(a: Tensor, b: Tensor, width: float | None = None) -> float:
-    """Squared maximum mean discrepancy E k(a, a') + E k(b, b') - 2 E k(a, b) of two clouds (n, d), (m, d), unbiased.
-
-    k = exp(-distance² / 2 width²), with width √d by default, the typical length of a draw of N(0, I). Where the
-    clouds are alike it is 0 on average, more often a little below than above.  [Gretton et al. 2012, eq. 3]
-    """
-    _same_width(a, b)
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"Expected at least two points in each cloud, got {len(a)} and {len(b)}.")
-    slope = 1 / (2 * (width or math.sqrt(a.shape[1])) ** 2)
-
-    def likeness(x: Tensor, y: Tensor) -> Tensor:
-        return torch.cdist(x.double(), y.double()).square().mul(-slope).exp()
-
-    within = sum((likeness(x, x).sum() - len(x)) / (len(x) * (len(x) - 1)) for x in (a, b))
-    return float(within - 2 * likeness(a, b).mean())
-
-
-def _same_width(a: Tensor, b: Tensor) -> None:
+def same_width(a: Tensor, b: Tensor) -> None:
+    """Raise a ValueError unless these are clouds (n, d) and (m, d)."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
         raise ValueError(
             f"Expected two clouds of features (n, d) and (m, d), got {tuple(a.shape)} and {tuple(b.shape)}. "
