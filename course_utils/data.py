@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision import datasets
 
 from course_utils.drawn_faces.drawing import draw
 from course_utils.drawn_faces.factors import FaceFactors, attributes, held_still, split_factors
@@ -169,9 +168,17 @@ def _announce(notice: str) -> None:
 
 
 def _torchvision(name: str) -> Callable[[Path], Any]:
-    return lambda folder: getattr(datasets, name)(str(folder), download=True)
+    def fetch(folder: Path) -> None:
+        from torchvision import datasets  # here, for it takes longer to import than torch, and is seldom needed
+
+        getattr(datasets, name)(str(folder), download=True)
+
+    return fetch
 
 
+FASHION_CLASSES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 _DIGITS = StandIn(
     title="scikit-learn digits enlarged to 28x28", class_names=stand_ins.DIGIT_CLASSES, make=stand_ins.digits
 )
@@ -181,16 +188,16 @@ SETS: dict[str, DataSet] = {
         class_names=stand_ins.DIGIT_CLASSES,
         read=partial(idx.read_idx, folder="MNIST"),
         fetch=_torchvision("MNIST"),
-        address=datasets.MNIST.mirrors[0],
+        address="https://ossci-datasets.s3.amazonaws.com/mnist/",
         files=f"{idx.FILES} in a folder MNIST/raw",
         stand_in=_DIGITS,
     ),
     "fashion_mnist": DataSet(
         title="Fashion-MNIST",
-        class_names=tuple(datasets.FashionMNIST.classes),
+        class_names=idx.FASHION_CLASSES,
         read=partial(idx.read_idx, folder="FashionMNIST"),
         fetch=_torchvision("FashionMNIST"),
-        address=datasets.FashionMNIST.mirrors[0],
+        address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         files=f"{idx.FILES} in a folder FashionMNIST/raw",
         stand_in=_DIGITS,
     ),
@@ -199,7 +206,7 @@ SETS: dict[str, DataSet] = {
         class_names=cifar10.CLASSES,
         read=cifar10.read_cifar10,
         fetch=_torchvision("CIFAR10"),
-        address=datasets.CIFAR10.url,
+        address="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         files=cifar10.FILES,
         stand_in=StandIn(
             title="32x32 patches of scikit-learn's two photographs",

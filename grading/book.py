@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 from nbgrader.apps import NbGraderAPI
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from nbgrader.preprocessors import CheckCellMetadata, Execute, NbGraderPreprocessor
 from sqlalchemy.exc import SAWarning
 
 from course_utils.assignment.plan import ASSIGNMENT
@@ -47,8 +47,10 @@ class Book:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         config = configuration(scratch, root / "gradebook.db")
-        steps = Autograde.autograde_preprocessors.default()
-        config.Autograde.autograde_preprocessors = [Recorded if step is Execute else step for step in steps]
+        for name in ("sanitize_preprocessors", "autograde_preprocessors"):
+            steps = getattr(Autograde, name).default()
+            steps = [Recorded if step is Execute else step for step in steps if step is not CheckCellMetadata]
+            setattr(config.Autograde, name, steps)  # intake has put the release's own metadata there
         self.course = NbGraderAPI(CourseDirectory(config=config), config=config)
 
     def enter(self, student: str, taken: Path, outputs: Mapping[str, list[dict[str, Any]]]) -> None:

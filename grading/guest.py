@@ -30,7 +30,7 @@ ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9
 WARM = (
     *("pandas", "torch", "course_utils.assignment.questions", "course_utils.assignment.run_questions"),
     *("matplotlib.pyplot", "course_utils.plotting", "matplotlib_inline.backend_inline", "PIL.PngImagePlugin"),
-    *("pandas.io.formats.html", "IPython.core.interactiveshell"),
+    *("pandas.io.formats.html", "IPython.core.interactiveshell", "sklearn.datasets", "torchvision.datasets"),
 )
 
 

@@ -24,7 +24,7 @@ from course_utils.models import halved_sizes
 from course_utils.sources.source import DataUnavailable
 from course_utils.training import fit
 
-STEPS, LONG_STEPS = 24, 16  # that are trained again, of short epochs and of long ones
+STEPS, LONG_STEPS = 12, 8  # that are trained again, of short epochs and of long ones
 SLACK, LEAST = 0.03, 0.5  # relative, and nats: honest runs differed by 0.007 at most
 SAME_LOSS = 0.01  # of the loss's range over the history
 MAX_SECONDS = 60.0

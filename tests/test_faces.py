@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import datasets
 
 from course_utils import data
 from course_utils.data import load
@@ -86,8 +87,8 @@ def test_torchvision_reads_what_is_written_as_celeba(fresh, monkeypatch):
     (root / "identity_CelebA.txt").write_text("".join(f"{i + 1:06d}.jpg 1\n" for i in range(N)))
     for name in ("list_bbox_celeba.txt", "list_landmarks_align_celeba.txt"):
         (root / name).write_text(f"{N}\nx y\n" + "".join(f"{i + 1:06d}.jpg 0 0\n" for i in range(N)))
-    monkeypatch.setattr(celeba.datasets.CelebA, "_check_integrity", lambda self: True)
-    theirs = celeba.datasets.CelebA(str(fresh), split="test")
+    monkeypatch.setattr(datasets.CelebA, "_check_integrity", lambda self: True)
+    theirs = datasets.CelebA(str(fresh), split="test")
     image, ticked = theirs[1]
     assert (len(theirs), image.size, tuple(theirs.attr_names)) == (4, (178, 218), NAMES)
     assert ticked.bool().tolist() == TICKED[37].tolist()
@@ -254,7 +255,7 @@ def test_a_refused_download_says_where_to_get_it_and_uses_drawn_faces(fresh, mon
         raise Quota("Too many users have viewed or downloaded this file recently")
 
     monkeypatch.setattr(download, "connection_problem", lambda address: "")
-    monkeypatch.setattr(celeba.datasets, "CelebA", refuse)
+    monkeypatch.setattr(datasets, "CelebA", refuse)
     faces = load("celeba", "test")
     out = " ".join(capsys.readouterr().out.split())
     assert out.count("Using") == 1

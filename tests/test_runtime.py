@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from course_utils import runtime
+from course_utils.data import SETS
 
 HEALTHY = """
 import torch
@@ -135,3 +136,12 @@ def test_device_is_the_cpu_without_a_gpu(monkeypatch):
 
 def test_course_root_holds_the_lessons():
     assert (runtime.course_root() / "notebooks").is_dir()
+
+
+def test_torchvision_and_the_course_mean_the_same_addresses_and_classes():
+    from torchvision import datasets  # not above: other tests ask how it is imported
+
+    assert SETS["mnist"].address in datasets.MNIST.mirrors
+    assert SETS["fashion_mnist"].address in datasets.FashionMNIST.mirrors
+    assert SETS["cifar10"].address == datasets.CIFAR10.url
+    assert list(SETS["fashion_mnist"].class_names) == datasets.FashionMNIST.classes

@@ -18,7 +18,7 @@ WEIGHT = 0.5  # of the binary cross-entropy in the mixture
 
 REMEMBERED = 0.1  # correlation with the first weights; honest runs had 0.2 to 0.8, foreign ones under 0.002
 COPIED = 0.95  # correlation of two runs' weights; a student's own runs had up to 0.7
-TRAIN_IMAGES = 2_000  # of the training set, to compare a history's end with the weights
+TRAIN_IMAGES = 1_000  # of the training set, to compare a history's end with the weights
 MOSTLY_MEAN = 0.5  # a run with more of the mean image's error has hardly learned anything
 TELLING_T = 1  # below it, test images are reconstructed as well as training images
 FULL_POINTS, HALF_POINTS = 0.8, 0.4  # of the way from the mean image to the reference

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.lib import format as npy
 from PIL import Image
-from torchvision import datasets
 from tqdm.auto import tqdm
 
 from course_utils.files import atomic_path
@@ -36,6 +35,8 @@ PARTITION = {"train": 0, "test": 2}
 
 def download_celeba(folder: Path) -> None:
     """The official files into `folder`/celeba, 1.4 GB from Google Drive.  RuntimeError, as often as not."""
+    from torchvision import datasets  # here, for it takes long to import
+
     try:
         datasets.CelebA(str(folder), download=True)
     except Exception as error:  # gdown raises errors of its own kinds

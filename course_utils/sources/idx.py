@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
-from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from course_utils.sources.source import Pictures, damage_named, require_pairs
 
 FILES = (
     "the four *-ubyte or *-ubyte.gz files (train-images-idx3, train-labels-idx1, t10k-images-idx3, t10k-labels-idx1)"
+)
+FASHION_CLASSES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
 
 
@@ -22,6 +25,8 @@ def read_idx(root: Path, split: str, *, folder: str) -> Pictures | None:
     paths = [root / folder / "raw" / f"{prefix}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
     if not all(path.exists() or _packed(path).exists() for path in paths):
         return None
+    from torchvision.datasets.mnist import read_image_file, read_label_file  # here, for it takes long to import
+
     images, labels = _parsed(read_image_file, paths[0])[:, None], _parsed(read_label_file, paths[1])
     require_pairs(images, labels, (1, 28, 28), paths[0])
     return Pictures(images, labels)

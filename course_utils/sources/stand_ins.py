@@ -6,7 +6,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
-from sklearn.datasets import load_digits, load_sample_images
 
 from course_utils.sources.source import Pictures
 
@@ -23,6 +22,8 @@ def digits(split: str) -> Pictures:
 
     Every sixth digit belongs to "test" (299), the others to "train" (1,498).
     """
+    from sklearn.datasets import load_digits  # here, for it takes long to import, and real data do without
+
     bunch = load_digits()
     small = torch.tensor(bunch.images, dtype=torch.float32)[:, None] / 16
     large = F.interpolate(small, size=(20, 20), mode="bicubic", align_corners=False).clamp(0, 1)
@@ -38,6 +39,8 @@ def photograph_patches(split: str) -> Pictures:
     A label says which photograph a patch shows and whether it is lighter than that photograph's mean. "test" is cut
     from the middle quarter of the rows and "train" from the rest, so no test pixel was seen in training.
     """
+    from sklearn.datasets import load_sample_images
+
     rng = np.random.default_rng(SPLIT_SEEDS[split])
     patches, labels = [], []
     for which, photograph in enumerate(load_sample_images().images):
