@@ -223,6 +223,21 @@ def test_a_reduced_figure_looks_the_same_on_white():
     assert ImageChops.difference(paper.convert("RGB"), after.convert("RGB")).getextrema() == ((0, 0), (0, 0), (0, 0))
 
 
+def test_a_thin_line_keeps_its_colour_beside_a_photograph():
+    picture = Image.new("RGB", (256, 64))
+    picture.putdata([(column, column, column) for _ in range(64) for column in range(256)])
+    lines = {10: (11, 95, 165), 30: (209, 73, 91), 50: (46, 139, 87)}
+    for row, colour in lines.items():
+        picture.paste(colour, (0, row, 40, row + 1))
+    buffer = BytesIO()
+    picture.save(buffer, "PNG")
+    stored = normal_form._with_palette(base64.b64encode(buffer.getvalue()).decode(), normal_form.COLOURS)
+    after = Image.open(BytesIO(base64.b64decode(stored))).convert("RGB")
+    for row, colour in lines.items():
+        assert max(abs(a - b) for a, b in zip(after.getpixel((20, row)), colour, strict=True)) <= 8
+    assert len(after.getcolors()) <= normal_form.COLOURS
+
+
 @pytest.mark.parametrize(
     ("tint", "tags", "most"),
     [

@@ -11,14 +11,15 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, reduce
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import nbformat
+import numpy as np
 from nbformat import NotebookNode
 from nbformat.validator import iter_validate
-from PIL import Image, ImageChops
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -170,7 +171,7 @@ def _figures(nb: NotebookNode) -> None:
 
 @cache
 def _with_palette(png: str, most: int) -> str:
-    """A base64 PNG with at most so many colours, or GREYS shades where it is grey: a fraction of the bytes."""
+    """A base64 PNG with at most so many colours, or GREYS shades where all is grey: a fraction of the bytes."""
     image = Image.open(BytesIO(base64.b64decode(png)))
     if image.mode == "P":
         return png
@@ -178,11 +179,25 @@ def _with_palette(png: str, most: int) -> str:
     paper = Image.new("RGBA", image.size, "white")
     paper.alpha_composite(image.convert("RGBA"))
     flat = paper.convert("RGB")
-    low, high = (reduce(extreme, flat.split()) for extreme in (ImageChops.darker, ImageChops.lighter))
-    shades = GREYS if ImageChops.difference(high, low).getextrema()[1] <= GREY else most
-    reduced = flat.quantize(shades, method=Image.Quantize.MEDIANCUT, kmeans=10, dither=Image.Dither.NONE)
+    reduced = flat.quantize(palette=_palette(flat, most), dither=Image.Dither.NONE)
     reduced.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _palette(picture: Image.Image, most: int) -> Image.Image:
+    """Colours of a picture; greys and others apart, or a thin line would turn grey beside a photograph."""
+    pixels = np.asarray(picture).reshape(-1, 3)
+    grey = np.ptp(pixels, axis=1) <= GREY
+    shades = GREYS if grey.all() else most * 2 // 5 if grey.any() else 0
+    colours = []
+    for part, number in ((pixels[grey], shades), (pixels[~grey], most - shades)):
+        if len(part):
+            row = Image.fromarray(part[None])
+            few = row.quantize(number, method=Image.Quantize.MEDIANCUT, kmeans=10, dither=Image.Dither.NONE)
+            colours += few.getpalette()[: 3 * len(few.getcolors())]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours)
+    return palette
 
 
 RESTORERS: dict[str, Callable[[NotebookNode], None]] = {
