@@ -16,6 +16,7 @@ DEATHS = 3  # of processes at one piece of work, after which it is given up
 AHEAD = 2  # pieces of work for each process that are handed out at a time
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # more in each of several processes are slower, not faster
 CONNECT_SECONDS = 20
+IDLE_SECONDS = 10  # after which a process ends that nobody has work for
 
 
 class NoCluster(RuntimeError):
@@ -38,8 +39,8 @@ def spread(
 
 
 def in_a_process(work: Callable, *arguments: Any) -> Any:
-    """What `work` gives, by a process that ends with it."""
-    with loky.ProcessPoolExecutor(1, env=ONE_THREAD) as pool:
+    """What `work` gives, by a process that ends with it: one that has just marked and imported much, if there is one."""
+    with loky.get_reusable_executor(1, env=ONE_THREAD) as pool:
         return pool.submit(work, *arguments).result()
 
 
@@ -58,7 +59,7 @@ def _here(work: Callable, names: Iterable[str], jobs: int) -> Iterator[tuple[str
 
 def _while_none_dies(work: Callable, names: Sequence[str], jobs: int, deaths: Counter) -> Iterator[tuple[str, Any]]:
     """Results until a process dies, if one does; the work that was handed out then is noted in `deaths`."""
-    pool, out = loky.ProcessPoolExecutor(jobs, env=ONE_THREAD), {}
+    pool, out = loky.get_reusable_executor(jobs, env=ONE_THREAD, timeout=IDLE_SECONDS), {}
     whole = False
     try:
         for name, future in _as_done(lambda name: pool.submit(work, name), loky.wait, names, AHEAD * jobs, out):
@@ -68,7 +69,8 @@ def _while_none_dies(work: Callable, names: Sequence[str], jobs: int, deaths: Co
     except TerminatedWorkerError:
         deaths.update(out.values())
     finally:
-        pool.shutdown(kill_workers=not whole)
+        if not whole:
+            pool.shutdown(kill_workers=True)
 
 
 def _as_done(
