@@ -33,7 +33,7 @@ test: .venv  ## check style, unit tests and every lesson against its stored outp
 	@$(TESTING) $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env -n 2 --dist loadfile -q --durations=15
 
 test-grading: .venv  ## the marker's whole bank of hostile and odd submissions, without the network
-	@COURSE_BANK=all $(TESTING) $(BIN)/python -m pytest tests -k "test_grading or test_marking" -q --durations=15
+	@COURSE_BANK=all $(TESTING) $(BIN)/python -m pytest tests -k "test_grading or test_marking or test_replay" -n 2 --dist loadfile -q --durations=15
 
 seeds: .venv  ## execute every lesson with three other seeds, in the quick profile and without the network
 	@for seed in 1 2 3; do $(TESTING) $(BIN)/python -m tools.lessons run --seed $$seed || exit 1; done
