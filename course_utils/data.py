@@ -176,9 +176,6 @@ def _torchvision(name: str) -> Callable[[Path], Any]:
     return fetch
 
 
-FASHION_CLASSES = (
-    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-)
 _DIGITS = StandIn(
     title="scikit-learn digits enlarged to 28x28", class_names=stand_ins.DIGIT_CLASSES, make=stand_ins.digits
 )

@@ -39,7 +39,7 @@ def spread(
 
 
 def in_a_process(work: Callable, *arguments: Any) -> Any:
-    """What `work` gives, by a process that ends with it: one that has just marked and imported much, if there is one."""
+    """What `work` gives, by a process that ends with it: the one that has just marked, if it is still there."""
     with loky.get_reusable_executor(1, env=ONE_THREAD) as pool:
         return pool.submit(work, *arguments).result()
 

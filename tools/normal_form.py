@@ -194,7 +194,7 @@ def _palette(picture: Image.Image, most: int) -> Image.Image:
         if len(part):
             row = Image.fromarray(part[None])
             few = row.quantize(number, method=Image.Quantize.MEDIANCUT, kmeans=10, dither=Image.Dither.NONE)
-            colours += few.getpalette()[: 3 * len(few.getcolors())]
+            colours += [channel for _, colour in few.convert("RGB").getcolors() for channel in colour]
     palette = Image.new("P", (1, 1))
     palette.putpalette(colours)
     return palette
