@@ -4,6 +4,7 @@ A process that is killed costs nobody anything: what it was at is tried again, a
 again and again.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED
@@ -40,8 +41,13 @@ def spread(
 
 def in_a_process(work: Callable, *arguments: Any) -> Any:
     """What `work` gives, by a process that ends with it: the one that has just marked, if it is still there."""
-    with loky.get_reusable_executor(1, env=ONE_THREAD) as pool:
+    with loky.get_reusable_executor(1, env=_settings()) as pool:
         return pool.submit(work, *arguments).result()
+
+
+def _settings() -> dict[str, str]:
+    """What processes are told; those that were told something else are not given more work."""
+    return {name: value for name, value in os.environ.items() if name.startswith("COURSE_")} | ONE_THREAD
 
 
 def _here(work: Callable, names: Iterable[str], jobs: int) -> Iterator[tuple[str, Any | None]]:
@@ -59,7 +65,7 @@ def _here(work: Callable, names: Iterable[str], jobs: int) -> Iterator[tuple[str
 
 def _while_none_dies(work: Callable, names: Sequence[str], jobs: int, deaths: Counter) -> Iterator[tuple[str, Any]]:
     """Results until a process dies, if one does; the work that was handed out then is noted in `deaths`."""
-    pool, out = loky.get_reusable_executor(jobs, env=ONE_THREAD, timeout=IDLE_SECONDS), {}
+    pool, out = loky.get_reusable_executor(jobs, env=_settings(), timeout=IDLE_SECONDS), {}
     whole = False
     try:
         for name, future in _as_done(lambda name: pool.submit(work, name), loky.wait, names, AHEAD * jobs, out):

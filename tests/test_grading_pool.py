@@ -44,6 +44,17 @@ def test_what_goes_wrong_in_the_work_is_raised(tmp_path):
         list(spread(partial(upper, tmp_path / "missing"), NAMES, jobs=1))
 
 
+def test_processes_know_the_settings_of_now_though_others_still_wait_for_work(monkeypatch):
+    for value in ("bundled", "real"):
+        monkeypatch.setenv("COURSE_DATA", value)
+        assert list(spread(os.getenv, ["COURSE_DATA"], jobs=1)) == [("COURSE_DATA", value)]
+
+
+def test_what_is_told_of_a_course_comes_from_the_process_that_marked(tmp_path):
+    assert list(spread(partial(upper, tmp_path), NAMES[:1], jobs=1))
+    assert {pool.in_a_process(os.getpid)} == processes(tmp_path)
+
+
 def test_without_distributed_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(NoCluster, match=r"pip install '.\[cluster\]'"):
