@@ -236,6 +236,7 @@ def test_a_thin_line_keeps_its_colour_beside_a_photograph():
     for row, colour in lines.items():
         assert max(abs(a - b) for a, b in zip(after.getpixel((20, row)), colour, strict=True)) <= 8
     assert len(after.getcolors()) <= normal_form.COLOURS
+    assert after.getpixel((255, 5)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize(

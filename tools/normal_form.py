@@ -185,12 +185,12 @@ def _with_palette(png: str, most: int) -> str:
 
 
 def _palette(picture: Image.Image, most: int) -> Image.Image:
-    """Colours of a picture; greys and others apart, or a thin line would turn grey beside a photograph."""
+    """White and a picture's colours; greys and others apart, or a thin line would turn grey beside a photograph."""
     pixels = np.asarray(picture).reshape(-1, 3)
     grey = np.ptp(pixels, axis=1) <= GREY
     shades = GREYS if grey.all() else most * 2 // 5 if grey.any() else 0
-    colours = []
-    for part, number in ((pixels[grey], shades), (pixels[~grey], most - shades)):
+    colours = [255, 255, 255]  # the paper stays paper
+    for part, number in ((pixels[grey], shades - 1), (pixels[~grey], most - max(1, shades))):
         if len(part):
             row = Image.fromarray(part[None])
             few = row.quantize(number, method=Image.Quantize.MEDIANCUT, kmeans=10, dither=Image.Dither.NONE)
